@@ -1,0 +1,43 @@
+"""Render the templates of a `files` task on the controller, then run the module once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Turns `template: name.j2` of each item into `content`."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = dict(self._task.args)
+        arguments["items"] = [self._rendered(item, variables) for item in arguments.get("items") or []]
+        result: dict[str, Any] = self._execute_module(module_name="files", module_args=arguments, task_vars=variables)
+        return result
+
+    def _rendered(self, item: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        if "template" not in item:
+            return dict(item)
+        path = Path(self._find_needle("templates", item["template"]))
+        templar = self._templar.copy_with_new_env(
+            searchpath=[str(path.parent)], available_variables={**variables, "ansible_managed": "Managed by provision."}
+        )
+        try:
+            text = templar.template(
+                trust_as_template(path.read_text(encoding="utf-8")), escape_backslashes=False, preserve_trailing_newlines=True,
+                overrides={"trim_blocks": True},
+            )  # fmt: skip
+        except Exception as error:
+            raise AnsibleActionFail(f"{path}: {error}") from error
+        rest = {key: value for key, value in item.items() if key != "template"}
+        return {**rest, "content": text if isinstance(text, str) else str(text)}
