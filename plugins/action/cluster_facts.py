@@ -1,0 +1,70 @@
+"""Turn the probe's results and the settings into the facts that every role reads; nothing runs on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from provision import catalog, material, topology
+from provision.errors import ProvisionError
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Returns the `cluster_*` facts of one host."""
+
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the facts; fails with the reason when the settings contradict each other."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        try:
+            facts = {**self._people(variables), **self._material(variables)}
+        except ProvisionError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return {"changed": False, "ansible_facts": facts, "_ansible_verbose_always": False}
+
+    def _people(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Who is in the cluster, who leads, and how the API is reached."""
+        groups, hostvars, name = variables["groups"], variables["hostvars"], variables["inventory_hostname"]
+        planes = list(groups.get("kube_control_plane", []))
+        etcd = list(groups.get("etcd") or planes)
+        balancers = list(groups.get("load_balancer") or planes)
+        nodes = [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)]
+        probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in {*planes, *etcd} if self._answered(hostvars[host])}
+        mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
+        host = f"api.{variables['cluster_domain']}"
+        target = {"vip": variables["cluster_vip"], "external": variables["cluster_api_address"], "local": "127.0.0.1"}[mode]
+        return {
+            "cluster_host": variables["__cluster_probe"]["host"],
+            "cluster_address": topology.address(variables),
+            "cluster_node_name": topology.node_name(name),
+            "cluster_control_planes": topology.members(planes, hostvars),
+            "cluster_etcd_members": topology.members(etcd, hostvars),
+            "cluster_load_balancers": topology.members(balancers, hostvars),
+            "cluster_nodes": [topology.node_name(node) for node in nodes],
+            "cluster_leader": topology.control_plane_leader(planes, probes),
+            "cluster_etcd_leader": topology.etcd_leader(etcd, probes),
+            "cluster_exists": topology.cluster_exists(planes, probes),
+            "cluster_api_mode": mode,
+            "cluster_api_host": host,
+            "cluster_api_endpoint": f"{host}:{variables['cluster_api_port']}",
+            "cluster_api_ip": target,
+            "cluster_balancer": topology.balancer(mode, name, balancers, nodes),
+        }
+
+    @staticmethod
+    def _answered(variables: Any) -> bool:
+        return bool((variables.get("__cluster_probe") or {}).get("host"))
+
+    @staticmethod
+    def _material(variables: dict[str, Any]) -> dict[str, Any]:
+        """Where this host's downloads and images come from."""
+        known, held = catalog.load(), material.manifest(variables["cluster_bundle"])
+        version, arch = str(variables["cluster_version"]), variables["__cluster_probe"]["host"]["arch"]
+        return {
+            "cluster_artifacts": material.artifacts(known, version, arch, held, variables["cluster_mirror_url"]),
+            "cluster_images": material.images(known, version, held),
+        }
