@@ -30,7 +30,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return dict(item)
         path = Path(self._find_needle("templates", item["template"]))
         templar = self._templar.copy_with_new_env(
-            searchpath=[str(path.parent)], available_variables={**variables, "ansible_managed": "Managed by provision."}
+            searchpath=[str(path.parent)],
+            available_variables={**variables, **item.get("variables", {}), "ansible_managed": "Managed by provision."},
         )
         try:
             text = templar.template(
@@ -39,5 +40,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )  # fmt: skip
         except Exception as error:
             raise AnsibleActionFail(f"{path}: {error}") from error
-        rest = {key: value for key, value in item.items() if key != "template"}
+        rest = {key: value for key, value in item.items() if key not in ("template", "variables")}
         return {**rest, "content": text if isinstance(text, str) else str(text)}

@@ -1,0 +1,118 @@
+#!/usr/bin/python
+"""Install operating system packages in one transaction; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Install operating system packages in one transaction
+description:
+  - One query tells what is missing; the package lists are refreshed only when something is. Needs nothing on the node but its
+    package manager (the M(ansible.builtin.apt) module would first want python3-apt).
+options:
+  names: {description: Packages., type: list, elements: str, required: true}
+  state: {description: Whether they shall be there., type: str, choices: [present, absent], default: present}
+  source:
+    description: An apt source file that alone is refreshed and used, for a site whose other sources cannot be reached.
+    type: path
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: provision
+"""
+
+EXAMPLES = r"""
+- name: Install what a node needs
+  packages:
+    names: [chrony, conntrack]
+"""
+
+RETURN = r"""
+packages:
+  description: What was, or would be, installed or removed.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C"}
+APT = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"]
+
+
+class Apt:
+    """dpkg and apt-get."""
+
+    def __init__(self, module):
+        self.module = module
+        source = module.params["source"]
+        self.only = ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"] if source else []
+
+    def installed(self, names):
+        """Those of `names` that are installed."""
+        _, out, _ = self.module.run_command(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names])
+        return {line.split()[0] for line in out.splitlines() if line.endswith(" installed")}
+
+    def run(self, *words):
+        code, out, err = self.module.run_command([*APT, *self.only, *words], environ_update=APT_ENVIRONMENT)
+        if code != 0:
+            self.module.fail_json(msg=f"apt-get {words[0]}: {(err or out).strip()[-1200:]}")
+
+    def install(self, names):
+        self.run("update")
+        self.run("install", "--no-install-recommends", *names)
+
+    def remove(self, names):
+        self.run("purge", *names)
+
+
+class Dnf:
+    """rpm and dnf."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def installed(self, names):
+        """Those of `names` that are installed or provided."""
+        return {name for name in names if self.module.run_command(["rpm", "-q", "--whatprovides", name])[0] == 0}
+
+    def run(self, *words):
+        code, out, err = self.module.run_command(["dnf", "-y", "-q", *words])
+        if code != 0:
+            self.module.fail_json(msg=f"dnf {words[0]}: {(err or out).strip()[-1200:]}")
+
+    def install(self, names):
+        self.run("install", "--setopt=install_weak_deps=False", *names)
+
+    def remove(self, names):
+        self.run("remove", *names)
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "source": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    names = list(dict.fromkeys(module.params["names"]))
+    manager = Apt(module) if shutil.which("dpkg-query") else Dnf(module)
+    there = manager.installed(names) if names else set()
+    present = module.params["state"] == "present"
+    todo = [name for name in names if (name not in there) == present]
+    if todo and not module.check_mode:
+        (manager.install if present else manager.remove)(todo)
+    diff = [{"before": "" if present else "\n".join(todo), "after": "\n".join(todo) if present else ""}] if todo else []
+    module.exit_json(changed=bool(todo), packages=todo, diff=diff)
+
+
+if __name__ == "__main__":
+    main()
