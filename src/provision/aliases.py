@@ -1,0 +1,182 @@
+"""Kubespray's variable names that a site may keep, and what they become.
+
+The table is data/aliases.yml. The vars plugin of the same name (plugins/vars/aliases.py) applies it wherever Ansible
+reads the inventory, so a plain `ansible-playbook` sees the same values as the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.errors import Location
+
+_DATA = Path(__file__).resolve().parent / "data"
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class AliasRefused(ValueError):
+    """A Kubespray variable has a value that means nothing here; the text says which values do."""
+
+
+@dataclass(frozen=True)
+class AliasUse:
+    """A Kubespray name that a site uses."""
+
+    name: str
+    own: str
+    """Our name for it; empty when the value asks for what is done anyway."""
+    value: object
+    """The value of our name, or of Kubespray's when there is nothing to set."""
+    origin: Location | None
+    note: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.own} = {self.value}" if self.own else f"no effect{f': {self.note}' if self.note else ''}"
+        return f"{self.name} → {what}"
+
+
+@dataclass(frozen=True)
+class Alias:
+    """One entry of the table; its fields are explained at the top of data/aliases.yml."""
+
+    name: str
+    own: str = ""
+    values: Mapping[str, object] | None = None
+    convert: str = ""
+    fields: Mapping[str, str] | None = None
+    only: tuple[object, ...] | None = None
+    any: bool = False
+    when: str = ""
+    note: str = ""
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Every name of ours that this one can set."""
+        return tuple(self.fields.values()) if self.fields else (self.own,) if self.own else ()
+
+    def applies(self, value: object) -> bool:
+        """False when the value shows that the name is meant as ours."""
+        return not self.when or (isinstance(value, str) and re.fullmatch(self.when, value) is not None)
+
+    def translate(self, value: object) -> dict[str, object]:
+        """Our names and values for this value. Raises AliasRefused."""
+        if self.fields is not None:
+            return self._translate_fields(value)
+        if self.only is not None and not any(_same(value, allowed) for allowed in self.only):
+            raise AliasRefused(self._refusal(value, self.only))
+        if not self.own:
+            return {}
+        if self.values is not None:
+            if str(value) not in self.values:
+                raise AliasRefused(self._refusal(value, tuple(self.values)))
+            return {self.own: self.values[str(value)]}
+        return {self.own: CONVERSIONS[self.convert](value) if self.convert else value}
+
+    def _translate_fields(self, value: object) -> dict[str, object]:
+        fields = self.fields or {}
+        if not isinstance(value, Mapping):
+            raise AliasRefused(f"{self.name} must be a mapping with {' and '.join(fields)}")
+        return {own: value[field] for field, own in fields.items() if field in value}
+
+    def _refusal(self, value: object, allowed: tuple[object, ...]) -> str:
+        known = ", ".join(str(item) for item in allowed)
+        return f"{self.name}={value} cannot be taken over, only {known}" + (f" ({self.note})" if self.note else "")
+
+
+def _same(value: object, allowed: object) -> bool:
+    """Equal, also when an INI file made a string of a number or a truth value."""
+    return value == allowed or str(value).lower() == str(allowed).lower()
+
+
+def _strip_v(value: object) -> object:
+    text = str(value)
+    if "{{" in text:
+        raise AliasRefused("a template cannot be converted; write cluster_version instead of kube_version")
+    return text.removeprefix("v")
+
+
+CONVERSIONS: Mapping[str, Callable[[object], object]] = {"strip_v": _strip_v}
+
+
+@cache
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.load((_DATA / "aliases.yml").read_text(), Loader=_Loader)
+    return data
+
+
+@cache
+def table() -> Mapping[str, Alias]:
+    """Every alias by its Kubespray name."""
+    return {
+        name: Alias(name=name, **{**entry, **({"only": tuple(entry["only"])} if "only" in entry else {})})
+        for name, entry in _data()["aliases"].items()
+    }
+
+
+@cache
+def kubespray_names() -> frozenset[str]:
+    """Every public variable name of Kubespray, with or without a counterpart."""
+    lines = (_DATA / "kubespray_variables.txt").read_text().split("\n")
+    return frozenset(line for line in lines if line and not line.startswith("#")) | frozenset(table())
+
+
+def former_group(name: str) -> str | None:
+    """Today's name of a group that Kubespray once called otherwise."""
+    found: str | None = _data()["groups"].get(name)
+    return found
+
+
+def is_idle(name: str, value: object) -> bool:
+    """True for a Kubespray name that asks for nothing: a part that is not chosen, or a feature switched off."""
+    if name.startswith(tuple(_data()["idle_prefixes"])):
+        return True
+    return name.endswith("_enabled") and _same(value, False)
+
+
+def aliases_of(own: str) -> tuple[str, ...]:
+    """The Kubespray names that set one of ours."""
+    return tuple(name for name, alias in table().items() if own in alias.own_names)
+
+
+_lenient = ContextVar("lenient", default=False)
+
+
+@contextmanager
+def refusals_left_out() -> Iterator[None]:
+    """Inside, `translate` leaves refused values out: validation reports all of them itself, with file and line."""
+    token = _lenient.set(True)
+    try:
+        yield
+    finally:
+        _lenient.reset(token)
+
+
+def translate(variables: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Our names for all of Kubespray's among these variables; names of ours that are set beside them win.
+
+    `defaults` are values of ours that count as not set. Raises AliasRefused. Cheap: Ansible asks for every task and host.
+    """
+    found: dict[str, object] = {}
+    for name in variables.keys() & table().keys():
+        alias = table()[name]
+        if not alias.applies(variables[name]):
+            continue
+        try:
+            translated = alias.translate(variables[name])
+        except AliasRefused:
+            if _lenient.get():
+                continue
+            raise
+        for own, value in translated.items():
+            if own not in variables or (defaults and own in defaults and variables[own] == defaults[own]):
+                found[own] = value
+    return found
