@@ -16,7 +16,7 @@ from provision.errors import InvalidInput, Location, UsageError
 from provision.inventory_reader import Definition, HostReading, Reading, read
 from provision.paths import groups_file, project_root
 
-__all__ = ["OWN_GROUPS", "Definition", "Host", "Site", "load"]
+__all__ = ["OWN_GROUPS", "Definition", "Host", "Site", "load", "site_file"]
 
 OWN_GROUPS = (
     "kube_control_plane",
@@ -171,7 +171,7 @@ def load(site: Path, overlay: Path | None = None) -> Site:
 
     Raises InvalidInput with file and line when a file is missing or cannot be parsed.
     """
-    path = _inventory_file(site)
+    path = site_file(site)
     if overlay is not None and not overlay.is_file():
         raise InvalidInput("does not exist", hint="run `provision sandbox up` again", location=str(overlay))
     overlay = overlay.absolute() if overlay else None
@@ -182,7 +182,8 @@ def _sources(path: Path, overlay: Path | None) -> tuple[Path, ...]:
     return (groups_file(), path, *((overlay,) if overlay else ()))
 
 
-def _inventory_file(site: Path) -> Path:
+def site_file(site: Path) -> Path:
+    """The inventory file that `site` means: itself, or the one in that directory. Raises InvalidInput."""
     site = Path(os.path.abspath(site.expanduser()))
     if site.is_file():
         if not os.access(site, os.R_OK):
