@@ -1,0 +1,409 @@
+"""What must be true of a site as a whole, checked offline: groups, names, addresses, ranges, the way to the API, files.
+
+Each check yields every problem it finds, with the place in the operator's file and the fix.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from provision import aliases, catalog, specs
+from provision.errors import InvalidInput, Location
+from provision.inventory import OWN_GROUPS, Host, Site
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_IMPLICIT_GROUPS = ("all", "ungrouped")
+_API_SERVER_PORT = 6443
+_SERVICE_PREFIXES = range(12, 29)
+"""The API server takes no Service range larger than /12; smaller than /28 leaves no room for the cluster's own."""
+_MAX_NODE_PREFIX_DIFFERENCE = 16
+"""The controller manager divides the pod range into at most 2^16 shares."""
+
+Problems = Iterator[InvalidInput]
+
+
+def groups(site: Site) -> Problems:
+    """There are control planes, every host has a place, and no group's name is misspelt."""
+    misspelt: set[str] = set()
+    for name in site.groups:
+        if meant := _meant_group(name):
+            misspelt.add(name)
+            yield InvalidInput(
+                f"the group {name} is not known",
+                hint=f"did you mean {meant}?",
+                location=_line(site, rf"^\s*\[?{re.escape(name)}(:\w+)?\]?\s*:?\s*(#.*)?$"),
+            )
+    if not site.control_planes and not misspelt:
+        yield InvalidInput(
+            "there is no control plane", hint="put at least one host into the group kube_control_plane", location=str(site.path)
+        )
+    for host in site.hosts:
+        if not host.groups:
+            yield InvalidInput(
+                f"the host {host.name} is in no group",
+                hint="put it into kube_node, or into another group, or take it out of the inventory",
+                location=_host_line(site, host),
+            )
+
+
+def _meant_group(name: str) -> str | None:
+    if name in OWN_GROUPS or name in _IMPLICIT_GROUPS:
+        return None
+    near = get_close_matches(name.replace("-", "_"), OWN_GROUPS, 1, specs.NEAR)
+    return aliases.former_group(name) or (near[0] if near else None)
+
+
+def etcd(site: Site) -> Problems:
+    """An odd number of members: an even one fails as early as one less and votes no better."""
+    members = site.etcd_members
+    if members and len(members) % 2 == 0:
+        names = ", ".join(host.name for host in members)
+        group = "etcd" if site.members("etcd") else "kube_control_plane"
+        advice = "make it one or three" if len(members) == 2 else "add one or take one away"
+        yield InvalidInput(
+            f"etcd has {len(members)} members ({names}): a majority of them tolerates no more failures than one member less",
+            hint=f"{advice} in the group {group}",
+            location=_line(site, rf"^\s*\[?{group}\]?\s*:?\s*(#.*)?$"),
+        )
+
+
+def names(site: Site) -> Problems:
+    """Names that Kubernetes takes, each of them once."""
+    first: dict[str, Host] = {}
+    for host in _members(site):
+        if len(host.node_name) > 63 or not _DOMAIN.fullmatch(host.node_name):
+            fixed = re.sub(r"[^a-z0-9.-]+", "-", host.node_name).strip("-.")[:63]
+            yield InvalidInput(
+                f"{host.name} cannot be a node's name: letters, digits, dashes and dots, at most 63",
+                hint=f"call it {fixed}" if fixed else None,
+                location=_host_line(site, host),
+            )
+        if other := first.setdefault(host.node_name, host):
+            if other is not host:
+                yield InvalidInput(
+                    f"{host.name} and {other.name} are the same node's name",
+                    hint="node names are lower-case",
+                    location=_host_line(site, host),
+                )
+    for setting in ("cluster_name", "cluster_domain"):
+        value = str(site.setting(setting))
+        if not _DOMAIN.fullmatch(value):
+            yield InvalidInput(
+                f"{setting}: {value!r} is not a DNS name",
+                hint="lower-case letters, digits, dashes and dots",
+                location=site.location_of(setting),
+            )
+
+
+def addresses(site: Site) -> Problems:
+    """Every machine of the cluster has an IPv4 address that the others can reach, and no two have the same."""
+    for host in _members(site):
+        where = host.location_of("ip", "ansible_host") or _host_line(site, host)
+        address = _ipv4(host.address)
+        if address is None:
+            yield InvalidInput(
+                f"{host.name} has no IPv4 address" + (f": {host.address!r} is none" if host.address else ""),
+                hint="set ip= to its address in the cluster's network",
+                location=where,
+            )
+        elif address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+            yield InvalidInput(
+                f"{host.name}: other machines cannot reach {address}",
+                hint="set ip= to its address in the cluster's network",
+                location=where,
+            )
+    yield from _twice(site, "address", lambda host: host.address, ("ip", "ansible_host"))
+    yield from _twice(site, "ssh address", _ssh_target, ("ansible_host", "ip"))
+
+
+def _ssh_target(host: Host) -> str:
+    return f"{host.connect_address}:{host.vars.get('ansible_port', 22)}"
+
+
+def _twice(site: Site, what: str, key: Callable[[Host], str], where: tuple[str, ...]) -> Problems:
+    hosts: dict[str, list[Host]] = defaultdict(list)
+    for host in _members(site):
+        if key(host):
+            hosts[key(host)].append(host)
+    for value, same in hosts.items():
+        if len(same) > 1 and (what == "address" or len({host.address for host in same}) > 1):
+            yield InvalidInput(
+                f"{' and '.join(host.name for host in same)} have the same {what} {value}",
+                hint="give each its own",
+                location=same[-1].location_of(*where) or _host_line(site, same[-1]),
+            )
+
+
+def ranges(site: Site) -> Problems:
+    """Pods, Services and machines each have a range of their own, large enough for all nodes."""
+    found: dict[str, ipaddress.IPv4Network] = {}
+    for setting in ("cluster_pod_cidr", "cluster_service_cidr"):
+        value, location = str(site.setting(setting)), site.location_of(setting)
+        try:
+            found[setting] = ipaddress.IPv4Network(value)
+        except ValueError:
+            fixed = _network(value)
+            hint = f"write {fixed}" if fixed else "write an IPv4 range, for example 10.244.0.0/16"
+            yield InvalidInput(f"{setting}: {value!r} is not an IPv4 range", hint=hint, location=location)
+    pods, services = found.get("cluster_pod_cidr"), found.get("cluster_service_cidr")
+    if pods and services and pods.overlaps(services):
+        yield InvalidInput(
+            f"pods ({pods}) and Services ({services}) overlap",
+            hint="change cluster_pod_cidr or cluster_service_cidr",
+            location=_own_location(site, "cluster_pod_cidr", "cluster_service_cidr"),
+        )
+    if services and services.prefixlen not in _SERVICE_PREFIXES:
+        yield InvalidInput(
+            f"cluster_service_cidr: /{services.prefixlen} is not a size that Kubernetes takes",
+            hint="write a range between /12 and /28",
+            location=site.location_of("cluster_service_cidr"),
+        )
+    if pods:
+        yield from _pod_prefix(site, pods)
+    for setting, network in found.items():
+        for host in _members(site):
+            address = _ipv4(host.address)
+            if address and address in network:
+                yield InvalidInput(
+                    f"{host.name} ({address}) lies in {setting} {network}",
+                    hint=f"choose a range for {setting} that holds no machine",
+                    location=_own_location(site, setting) if _is_set(site, setting) else host.location_of("ip", "ansible_host"),
+                )
+
+
+def _pod_prefix(site: Site, pods: ipaddress.IPv4Network) -> Problems:
+    try:
+        prefix = int(str(site.setting("cluster_pod_prefix")))
+    except ValueError:
+        return  # its type is reported already
+    location = site.location_of("cluster_pod_prefix")
+    if not pods.prefixlen < prefix <= min(28, pods.prefixlen + _MAX_NODE_PREFIX_DIFFERENCE):
+        yield InvalidInput(
+            f"cluster_pod_prefix: /{prefix} does not divide {pods} among nodes",
+            hint=f"choose a length between {pods.prefixlen + 1} and {min(28, pods.prefixlen + _MAX_NODE_PREFIX_DIFFERENCE)}",
+            location=location,
+        )
+    elif len(site.nodes) > (room := 2 ** (prefix - pods.prefixlen)):
+        yield InvalidInput(
+            f"{pods} in shares of /{prefix} is enough for {room} nodes, the site has {len(site.nodes)}",
+            hint="choose a larger cluster_pod_cidr or a longer cluster_pod_prefix",
+            location=_own_location(site, "cluster_pod_cidr", "cluster_pod_prefix"),
+        )
+
+
+def api(site: Site) -> Problems:
+    """One way to the API, and a VIP that can be one."""
+    vip, external = site.setting("cluster_vip"), site.setting("cluster_api_address")
+    port_location = site.location_of("cluster_api_port")
+    if vip and external:
+        yield InvalidInput(
+            "cluster_vip and cluster_api_address exclude each other",
+            hint="keep cluster_vip for keepalived and HAProxy of ours, cluster_api_address for a balancer of yours",
+            location=site.location_of("cluster_api_address"),
+        )
+    if vip:
+        yield from _vip(site, str(vip))
+    port = str(site.setting("cluster_api_port"))
+    if port.isdigit() and not 0 < int(port) < 65536:
+        yield InvalidInput(f"cluster_api_port: {port} is not a port", hint="choose 1 to 65535", location=port_location)
+    balancers = site.load_balancers if vip else () if external else site.control_planes
+    if port == str(_API_SERVER_PORT) and any("kube_control_plane" in host.groups for host in balancers):
+        yield InvalidInput(
+            f"cluster_api_port {port} is taken by the API servers on the same hosts",
+            hint="choose 8443, or hosts of their own in the group load_balancer",
+            location=port_location,
+        )
+
+
+def _vip(site: Site, value: str) -> Problems:
+    location = site.location_of("cluster_vip")
+    vip = _ipv4(value)
+    if vip is None:
+        yield InvalidInput(f"cluster_vip: {value!r} is not an IPv4 address", hint="write a free address", location=location)
+        return
+    for host in site.hosts:
+        if value in (host.address, host.connect_address):
+            yield InvalidInput(
+                f"cluster_vip {vip} is the address of {host.name}",
+                hint="choose a free address in the load balancers' network",
+                location=location,
+            )
+            return
+    for setting in ("cluster_pod_cidr", "cluster_service_cidr"):
+        network = _network(str(site.setting(setting)))
+        if network and vip in network:
+            yield InvalidInput(
+                f"cluster_vip {vip} lies in {setting} {network}", hint="choose an address of the machines' network", location=location
+            )
+            return
+    yield from _vip_network(site, vip, location)
+
+
+def _vip_network(site: Site, vip: ipaddress.IPv4Address, location: Location) -> Problems:
+    """Interfaces are not known offline: /24 unless the site says otherwise; preflight looks at the real ones."""
+    prefix = next((host.vars["load_balancer_vip_prefix"] for host in site.load_balancers if host.vars.get("load_balancer_vip_prefix")), 24)
+    for host in site.load_balancers:
+        address = _ipv4(host.address)
+        network = _network(f"{address}/{prefix}") if address else None
+        if network and vip not in network:
+            yield InvalidInput(
+                f"cluster_vip {vip} is not in the network of the load balancer {host.name} ({network})",
+                hint="choose an address there; set load_balancer_vip_prefix when the network is not a /24",
+                location=location,
+            )
+            return
+
+
+def version(site: Site) -> Problems:
+    """A Kubernetes version that the catalog knows."""
+    wanted = str(site.setting("cluster_version"))
+    known = catalog.load().known_versions()
+    if wanted not in known:
+        near = get_close_matches(wanted, known, 1)
+        yield InvalidInput(
+            f"cluster_version: Kubernetes {wanted} is not in the catalog",
+            hint=f"known are {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else ""),
+            location=site.location_of("cluster_version"),
+        )
+
+
+def one_cluster(site: Site) -> Problems:
+    """A setting of the whole cluster has the same value on all machines."""
+    for setting in (option.name for option in specs.specs().values() if option.role == "cluster"):
+        values: dict[str, Host] = {}
+        for host in _members(site):
+            values.setdefault(str(host.vars.get(setting)), host)
+        if len(values) > 1:
+            (one, first), (other, second) = list(values.items())[:2]
+            set_on = second if second.location_of(setting) and not _is_default(second, setting) else first
+            yield InvalidInput(
+                f"{setting} is {one or 'empty'} on {first.name} and {other or 'empty'} on {second.name}",
+                hint="set it for all hosts: under [all:vars] or in group_vars/all",
+                location=set_on.location_of(setting),
+            )
+
+
+def keys(site: Site) -> Problems:
+    """The ssh keys that the inventory names can be used."""
+    seen: set[str] = set()
+    for host in site.hosts:
+        for name in ("ansible_ssh_private_key_file", "ansible_private_key_file"):
+            value = host.vars.get(name)
+            if not isinstance(value, str) or not value or value in seen or "{{" in value:
+                continue
+            seen.add(value)
+            if mistake := _key_mistake(Path(value).expanduser()):
+                reason, hint = mistake
+                yield InvalidInput(f"the ssh key {value} {reason}", hint=hint, location=host.location_of(name))
+
+
+def _key_mistake(file: Path) -> tuple[str, str] | None:
+    try:
+        status = file.stat()
+    except OSError as error:
+        return f"cannot be used: {error.strerror.lower()}", "correct the path; a relative one starts at your working directory"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a file", "give the path of the private key"
+    # Root reads a file without any permission, ssh started by another user does not.
+    if not status.st_mode & 0o400 or not os.access(file, os.R_OK):
+        return "cannot be read", f"chmod 600 {file}"
+    if status.st_uid == os.getuid() and status.st_mode & 0o077:
+        return "is open to other users, ssh refuses it", f"chmod 600 {file}"
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    if b"-----BEGIN " not in start:
+        return "is not a private key", f"give {file.with_suffix('')}" if file.suffix == ".pub" else "give the path of the private key"
+    return None
+
+
+def material(site: Site) -> Problems:
+    """The bundle is there, and the mirror is said completely."""
+    bundle = str(site.setting("cluster_bundle") or "")
+    if bundle:
+        path = Path(bundle).expanduser()
+        location = site.location_of("cluster_bundle")
+        if not path.is_absolute():
+            yield InvalidInput(
+                f"cluster_bundle: {bundle} is not an absolute path", hint=f"write {path.absolute()}", location=location
+            )
+        elif not (path / "manifest.json").is_file():
+            what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
+            yield InvalidInput(f"cluster_bundle: {bundle} {what}", hint="provision bundle create", location=location)
+    for setting in ("cluster_mirror_url", "cluster_mirror_registry"):
+        if bool(site.setting(setting)) is not bool(bundle):
+            missing, given = (setting, "cluster_bundle") if bundle else ("cluster_bundle", setting)
+            yield InvalidInput(
+                f"{given} needs {missing}",
+                hint="nodes fetch what the bundle names from the mirror: set cluster_bundle, cluster_mirror_url, cluster_mirror_registry",
+                location=site.location_of(given),
+            )
+            break
+    url = str(site.setting("cluster_mirror_url") or "")
+    if url and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+        yield InvalidInput(
+            f"cluster_mirror_url: {url!r} is not a URL",
+            hint="write http://HOST:PORT",
+            location=site.location_of("cluster_mirror_url"),
+        )
+    registry = str(site.setting("cluster_mirror_registry") or "")
+    if "/" in registry:
+        yield InvalidInput(
+            f"cluster_mirror_registry: {registry!r} is not HOST:PORT",
+            hint=f"write {registry.split('//')[-1].split('/')[0]}",
+            location=site.location_of("cluster_mirror_registry"),
+        )
+
+
+ALL = (groups, etcd, names, addresses, ranges, api, version, one_cluster, keys, material)
+
+
+def _members(site: Site) -> tuple[Host, ...]:
+    """The machines that are part of the cluster or serve its API."""
+    return tuple(host for host in site.hosts if {"k8s_cluster", "etcd", "load_balancer"} & set(host.groups))
+
+
+def _ipv4(value: object) -> ipaddress.IPv4Address | None:
+    try:
+        return ipaddress.IPv4Address(str(value))
+    except ValueError:
+        return None
+
+
+def _network(value: str) -> ipaddress.IPv4Network | None:
+    try:
+        return ipaddress.IPv4Network(value, strict=False) if "/" in value else None
+    except ValueError:
+        return None
+
+
+def _is_default(host: Host, setting: str) -> bool:
+    return host.origins[setting] == specs.specs()[setting].location
+
+
+def _is_set(site: Site, setting: str) -> bool:
+    return bool(site.control_planes) and not _is_default(site.control_planes[0], setting)
+
+
+def _own_location(site: Site, *settings: str) -> Location:
+    """Of settings that contradict each other, the first that the operator wrote."""
+    return site.location_of(*[name for name in settings if _is_set(site, name)] or settings)
+
+
+def _host_line(site: Site, host: Host) -> Location:
+    return host.location_of("ip", "ansible_host") or _line(site, rf"^\s*{re.escape(host.name)}(\s|:|$)")
+
+
+def _line(site: Site, pattern: str) -> Location:
+    """The first line of the site's inventory file that matches."""
+    for number, line in enumerate(site.path.read_text(encoding="utf-8").splitlines(), 1):
+        if re.search(pattern, line):
+            return Location(str(site.path), number)
+    return Location(str(site.path))

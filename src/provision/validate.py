@@ -1,0 +1,167 @@
+"""The offline check of a site: every problem in one pass, each with file, line and fix. No machine is contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from provision import aliases, checks, specs
+from provision.errors import InvalidInput, Location
+from provision.inventory import Definition, Site, load
+from provision.inventory_reader import ENCRYPTED
+
+_FOREIGN_PREFIXES = ("kube_", "kubeadm_", "kubelet_", "kubernetes_", "etcd_", "containerd_", "calico_", "cilium_", "flannel_")
+"""Names that can only be meant for us or for Kubespray, beside those that begin with the name of a role."""
+
+_CONNECTION = (
+    *("host", "port", "user", "password", "connection", "private_key_file", "shell_type", "shell_executable"),
+    *("python_interpreter", "remote_tmp", "timeout", "pipelining", "host_key_checking", "async_dir"),
+    *("ssh_host", "ssh_port", "ssh_user", "ssh_pass", "ssh_password", "ssh_private_key_file", "ssh_private_key"),
+    *("ssh_args", "ssh_common_args", "ssh_extra_args", "sftp_extra_args", "scp_extra_args", "ssh_executable", "ssh_retries"),
+    *("ssh_pipelining", "ssh_timeout", "ssh_host_key_checking", "ssh_transfer_method", "ssh_use_tty", "control_path"),
+    *("become", "become_user", "become_password", "become_pass", "become_method", "become_exe", "become_flags"),
+    *("sudo_pass", "sudo_exe", "sudo_flags", "su_pass", "winrm_transport", "winrm_port", "group_priority", "strategy"),
+)
+"""Ansible's own variables that inventories set, without `ansible_`; only names very much like one of them are doubted."""
+
+
+def validate(site: Path, overlay: Path | None = None) -> Site:
+    """Read a site and check it. Raises InvalidInput: the first problem, the others in its `others`."""
+    loaded = load(site, overlay)
+    problems = check(loaded)
+    if problems:
+        first = problems[0]
+        raise InvalidInput(first.message, hint=first.hint, location=first.location, others=problems[1:])
+    return loaded
+
+
+def check(site: Site) -> tuple[InvalidInput, ...]:
+    """Every problem of a site that was read; empty when it is fit to be used."""
+    found = [*_variables(site), *_values(site), *_both_names(site), *_files_without_owner(site)]
+    doubted = {str(problem.location) for problem in found}
+    for structural in checks.ALL if site.control_planes else (checks.groups,):
+        # A value of the wrong type is reported once: what follows from it only confuses.
+        found += [problem for problem in structural(site) if str(problem.location) not in doubted or not problem.location.line]
+    unique = {(problem.message, str(problem.location)): problem for problem in found}
+    return tuple(unique.values())
+
+
+def notices(site: Site) -> tuple[str, ...]:
+    """What is worth a look and no mistake: variables of others, hosts that are not touched, aliases without effect."""
+    own = specs.specs().keys() | specs.HOST_VARIABLES.keys() | aliases.kubespray_names()
+    foreign = {item.name: item.location for item in _of_the_operator(site) if item.name not in own and not item.name.startswith("ansible_")}
+    found = [f"{location}: {name} is not ours and has no effect here" for name, location in foreign.items()]
+    idle = [item for item in _of_the_operator(site) if _is_idle(item)]
+    found += [f"{item.location}: Kubespray's {item.name} has no effect here" for item in idle]
+    untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(checks.OWN_GROUPS)]
+    if untouched:
+        found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
+    return (*found, *site.warnings)
+
+
+def _of_the_operator(site: Site) -> Iterator[Definition]:
+    """The definitions of the site's own files; the overlay is made by the sandbox."""
+    return (item for item in site.definitions if item.location.path != str(site.overlay))
+
+
+def _is_idle(item: Definition) -> bool:
+    return (
+        item.name in aliases.kubespray_names()
+        and item.name not in specs.specs()
+        and item.name not in aliases.table()
+        and aliases.is_idle(item.name, item.value)
+    )
+
+
+def _variables(site: Site) -> Iterator[InvalidInput]:
+    """Names that nobody reads."""
+    for item in _of_the_operator(site):
+        if problem := _name_problem(item):
+            message, hint = problem
+            yield InvalidInput(message, hint=hint, location=item.location)
+
+
+def _name_problem(item: Definition) -> tuple[str, str] | None:
+    name = item.name
+    if name in specs.specs() or name in specs.HOST_VARIABLES:
+        return None
+    if name.startswith("ansible_"):
+        return _connection_problem(name)
+    if name in aliases.table():
+        return _alias_problem(item)
+    if name in aliases.kubespray_names():
+        if aliases.is_idle(name, item.value):
+            return None
+        return f"Kubespray's {name} has no counterpart here", _kubespray_hint(name)
+    near = specs.nearest(name, [*specs.specs(), *aliases.table(), *specs.HOST_VARIABLES])
+    if near or name.startswith((*_FOREIGN_PREFIXES, *(f"{role}_" for role in specs.roles()))):
+        near = near or specs.nearest(name, specs.specs(), 0.6)
+        return f"the variable {name} is not known", f"did you mean {near}?" if near else "`provision explain` lists all variables"
+    if name.startswith("__"):
+        return f"{name} is internal", "set the public options of the role; `provision explain` lists them"
+    return None
+
+
+def _connection_problem(name: str) -> tuple[str, str] | None:
+    short = name.removeprefix("ansible_")
+    if short in _CONNECTION:
+        return None
+    near = specs.nearest(short, _CONNECTION, 0.88)
+    return (f"Ansible has no variable {name}", f"did you mean ansible_{near}?") if near else None
+
+
+def _alias_problem(item: Definition) -> tuple[str, str] | None:
+    alias = aliases.table()[item.name]
+    try:
+        if alias.applies(item.value):
+            alias.translate(item.value)
+    except aliases.AliasRefused as refused:
+        return str(refused), "take the line out, or change its value"
+    return None
+
+
+def _kubespray_hint(name: str) -> str:
+    near = specs.nearest(name, specs.specs(), 0.7)
+    return f"ours is perhaps {near}; see `provision explain {near}`" if near else "take the line out; docs/how-to/from_kubespray.md"
+
+
+def _values(site: Site) -> Iterator[InvalidInput]:
+    """Values that are not of the type or among the choices of their setting."""
+    seen: set[tuple[Location, str]] = set()
+    for host in site.hosts:
+        for name, location in host.origins.items():
+            option = specs.specs().get(name)
+            if option is None or location == option.location or (location, name) in seen or host.vars.get(name) == ENCRYPTED:
+                continue
+            seen.add((location, name))
+            for mistake in specs.mistakes(option, host.vars.get(name)):
+                yield InvalidInput(f"{mistake.path}: {mistake.reason}", hint=mistake.hint, location=location)
+
+
+def _both_names(site: Site) -> Iterator[InvalidInput]:
+    """Ours and Kubespray's name for the same thing, side by side with different values."""
+    own = {(item.scope, item.name): item for item in _of_the_operator(site) if item.name in specs.specs()}
+    for use in site.aliases:
+        for item in (item for item in site.definitions if item.location == use.origin and item.name == use.name):
+            other = own.get((item.scope, use.own))
+            if other and str(other.value) != str(use.value):
+                yield InvalidInput(
+                    f"{use.name} says {use.own} is {use.value}, {other.location} says {other.value}",
+                    hint=f"keep {use.own}",
+                    location=use.origin,
+                )
+
+
+def _files_without_owner(site: Site) -> Iterator[InvalidInput]:
+    """Files of group_vars and host_vars whose name is almost that of a group or host: Ansible ignores them silently."""
+    for folder, owners in (("group_vars", tuple(site.groups)), ("host_vars", tuple(host.name for host in site.hosts))):
+        parent = site.path.parent / folder
+        for file in sorted(parent.iterdir()) if parent.is_dir() else ():
+            name = file.stem if file.suffix in (".yml", ".yaml", ".json") else file.name
+            if name.startswith(".") or name.endswith("~") or name in owners:
+                continue
+            if near := specs.nearest(name, owners):
+                kind = folder.removesuffix("_vars")
+                yield InvalidInput(
+                    f"there is no {kind} {name}: the file is never read", hint=f"name it {near}{file.suffix}", location=str(file)
+                )
