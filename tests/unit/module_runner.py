@@ -1,0 +1,48 @@
+"""Runs one of the project's modules as a node would: its own main(), real files, the result as JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ansible.module_utils
+import pytest
+from ansible.module_utils import basic
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+if str(PLUGINS / "module_utils") not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(str(PLUGINS / "module_utils"))
+
+
+def load(name: str) -> ModuleType:
+    """Import the module `name` from plugins/modules afresh."""
+    spec = importlib.util.spec_from_file_location(f"provision_module_{name}", PLUGINS / "modules" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class ModuleRunner:
+    """Calls modules and returns their results; `check` is Ansible's check mode."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, module: ModuleType | str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        """Run the module with `arguments`."""
+        loaded = load(module) if isinstance(module, str) else module
+        payload = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
+        self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps(payload).encode())
+        self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy")
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit):
+            loaded.main()
+        result: dict[str, Any] = json.loads(self._capsys.readouterr().out)
+        return result

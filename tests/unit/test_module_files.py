@@ -1,0 +1,95 @@
+"""The `files` module: exact contents and attributes, nothing half done, the truth in check mode."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .module_runner import ModuleRunner
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    return ModuleRunner(monkeypatch, capsys)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_writes_a_file_once(run: ModuleRunner, tmp_path: Path) -> None:
+    items = [{"dest": str(tmp_path / "deep" / "a.conf"), "content": "x = 1\n", "mode": "0640"}]
+    first, second = run("files", items=items), run("files", items=items)
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (tmp_path / "deep" / "a.conf").read_text() == "x = 1\n"
+    assert mode(tmp_path / "deep" / "a.conf") == 0o640
+
+
+def test_check_mode_writes_nothing_and_shows_the_difference(run: ModuleRunner, tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_text("old\n")
+    result = run("files", check=True, items=[{"dest": str(target), "content": "new\n"}])
+    assert result["paths"] == [str(target)]
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ("old\n", "new\n")
+    assert target.read_text() == "old\n"
+
+
+def test_a_wrong_mode_alone_is_repaired(run: ModuleRunner, tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_text("x")
+    target.chmod(0o666)
+    assert run("files", items=[{"dest": str(target), "content": "x"}])["changed"]
+    assert mode(target) == 0o644
+
+
+def test_a_secret_is_private_and_its_content_is_not_shown(run: ModuleRunner, tmp_path: Path) -> None:
+    result = run("files", items=[{"dest": str(tmp_path / "key"), "content": "hunter2", "secret": True}])
+    assert mode(tmp_path / "key") == 0o600
+    assert "hunter2" not in str(result["diff"])
+
+
+def test_when_one_file_is_refused_none_is_written(run: ModuleRunner, tmp_path: Path) -> None:
+    good = {"dest": str(tmp_path / "good"), "content": "1"}
+    bad = {"dest": str(tmp_path / "bad"), "content": "2", "validate": "grep -q 3 %s"}
+    result = run("files", items=[good, bad])
+    assert result["failed"] and "refused by `grep`" in result["msg"]
+    assert list(tmp_path.iterdir()) == []
+
+
+BLOCK_CASES: list[tuple[str, str, str]] = [
+    ("", "1.1.1.1 a", "# BEGIN provision names\n1.1.1.1 a\n# END provision names\n"),
+    ("127.0.0.1 l", "1.1.1.1 a", "127.0.0.1 l\n# BEGIN provision names\n1.1.1.1 a\n# END provision names\n"),
+    ("x\n# BEGIN provision names\nold\n# END provision names\ny\n", "new",
+     "x\n# BEGIN provision names\nnew\n# END provision names\ny\n"),
+    ("x\n# BEGIN provision names\nold\n# END provision names\ny\n", "", "x\ny\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "block", "after"), BLOCK_CASES)
+def test_a_block_leaves_the_rest_of_the_file_alone(
+    run: ModuleRunner, tmp_path: Path, before: str, block: str, after: str
+) -> None:
+    target = tmp_path / "hosts"
+    target.write_text(before)
+    item: dict[str, Any] = {"dest": str(target), "block": block, "marker": "names"}
+    run("files", items=[item])
+    assert target.read_text() == after
+    assert not run("files", items=[item])["changed"]
+
+
+def test_removes_directories_links_and_files(run: ModuleRunner, tmp_path: Path) -> None:
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "e" / "f").write_text("x")
+    (tmp_path / "l").symlink_to(tmp_path / "d")
+    items = [{"dest": str(tmp_path / name), "state": "absent"} for name in ("l", "d")]
+    assert run("files", items=items)["changed"]
+    assert list(tmp_path.iterdir()) == []
+    assert not run("files", items=items)["changed"]
+
+
+def test_an_unknown_key_or_relative_path_is_refused(run: ModuleRunner, tmp_path: Path) -> None:
+    assert run("files", items=[{"dest": "etc/x", "content": ""}])["failed"]
+    assert run("files", items=[{"dest": str(tmp_path / "x"), "contents": ""}])["failed"]
