@@ -1,0 +1,86 @@
+"""The command line: names, options and help. What commands do is written elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from provision import __version__, render
+from provision.errors import ProvisionError
+
+_LATE = {
+    "bundle": ("provision.cli.bundle", "Everything a site installs, as one directory: make, check and serve it."),
+    "sandbox": ("provision.cli.sandbox", "Nodes for any site on this machine: try, rehearse, test."),
+    "catalog": ("provision.cli.catalog", "What can be installed: versions, files, images, licences."),
+    "runs": ("provision.cli.runs", "What was done before: the history of a site."),
+}
+"""Groups of commands that are loaded when one of theirs is called; the help of all need not load them."""
+
+
+class _Group(TyperGroup):
+    """The top group: loads the late ones on demand, and lists them without."""
+
+    _only_listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_LATE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _LATE:
+            return super().get_command(ctx, cmd_name)
+        module, words = _LATE[cmd_name]
+        if self._only_listing:
+            return TyperCommand(cmd_name, help=words, rich_help_panel="Nodes, files and history")
+        command = typer.main.get_command(import_module(module).app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._only_listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._only_listing = False
+
+
+app = typer.Typer(
+    name="provision",
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start here: provision sandbox up -i SITE, then provision cluster -i SITE",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        render.info(f"provision {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _provision(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A highly available Kubernetes cluster on your own machines, in one command."""
+
+
+def main() -> None:
+    """Run the command line; ends the process with the exit code that `errors` documents."""
+    try:
+        app()
+    except ProvisionError as error:
+        if render.is_json():
+            render.emit({"error": error.as_dict()})
+        render.error(error)
+        sys.exit(error.exit_code)
+
+
+from provision.cli import cluster, site  # noqa: E402, F401 - they add their commands to `app`

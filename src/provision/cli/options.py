@@ -1,0 +1,71 @@
+"""The options that commands share, so that they mean and read the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision import render
+
+
+class OutputFormat(StrEnum):
+    """What a command writes to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _set_format(value: OutputFormat) -> OutputFormat:
+    render.configure(format="json" if value is OutputFormat.JSON else "text")
+    return value
+
+
+def _set_verbosity(value: int) -> int:
+    render.configure(verbosity=value)
+    return value
+
+
+Inventory = Annotated[
+    Path,
+    typer.Option(
+        "--inventory",
+        "-i",
+        envvar="PROVISION_INVENTORY",
+        metavar="SITE",
+        help="The site: an Ansible inventory file, or a directory of them.",
+    ),
+]
+
+OptionalInventory = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory",
+        "-i",
+        envvar="PROVISION_INVENTORY",
+        metavar="SITE",
+        help="The site: an Ansible inventory file, or a directory of them.",
+    ),
+]
+
+Output = Annotated[
+    OutputFormat,
+    typer.Option("--output", "-o", is_eager=True, callback=_set_format, help="Text to read, or one JSON document."),
+]
+
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        is_eager=True,
+        callback=_set_verbosity,
+        help="Show every step and change; twice or more: Ansible's own output as well.",
+    ),
+]
+
+TEXT = OutputFormat.TEXT
+"""The default of `Output`."""

@@ -1,0 +1,264 @@
+"""Results as people read them: the plan, the failures, the summary, the status table, the history of runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from provision import render
+from provision.outcome import meaning_of, words_of
+from provision.results import Change, Failure, RunResult
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from provision.inventory import Site
+    from provision.results import Problem
+    from provision.state import Record
+    from provision.workflows import Outcome
+
+NOTHING_TO_DO = "Nothing to do: every host is as the site describes it."
+
+
+def plan(result: RunResult) -> RenderableType:
+    """What would be done, by hosts; hosts with the same work stand together. With `--verbose` the differences too."""
+    if not result.changes:
+        return Text(NOTHING_TO_DO, style="green")
+    work: dict[str, list[Change]] = defaultdict(list)
+    for change in result.changes:
+        work[change.host].append(change)
+    alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for host, changes in work.items():
+        alike[tuple((change.task, change.summary) for change in changes)].append(host)
+    blocks = [_host_block(hosts, work[hosts[0]]) for hosts in alike.values()]
+    head = f"{_number(len(result.changes), 'change')} on {_number(len(work), 'host')}"
+    return Group(Text(head, style="bold"), *blocks)
+
+
+def _host_block(hosts: Sequence[str], changes: Sequence[Change]) -> RenderableType:
+    each = " each" if len(hosts) > 1 else ""
+    lines = [
+        Text.assemble("\n", (", ".join(hosts), "bold cyan"), (f"  {_number(len(changes), 'change')}{each}", "dim"))
+    ]
+    for change in changes:
+        step = f"{change.task.role}: {change.task.name}" if change.task.role else change.task.name
+        lines.append(Text(f"  ~ {step}"))
+        lines.extend(Text(f"      {line}", style="dim") for line in change.summary)
+        if render.verbosity() and change.diff:
+            lines.extend(_diff_line(line) for line in change.diff.splitlines())
+    return Group(*lines)
+
+
+def _diff_line(line: str) -> Text:
+    style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim")
+    return Text(f"        {line}", style=style)
+
+
+def failures(result: RunResult) -> RenderableType:
+    """A block for each failure: where, what, and the tool's last words. The same failure of several hosts is one."""
+    alike: dict[tuple[object, ...], list[Failure]] = defaultdict(list)
+    for failure in result.failures:
+        alike[(failure.task, words_of(failure), failure.problems)].append(failure)
+    return Group(*(_failure_block(same) for same in alike.values()))
+
+
+def _failure_block(same: Sequence[Failure]) -> RenderableType:
+    failure = same[0]
+    hosts = ", ".join(dict.fromkeys(each.host for each in same))
+    lines = [Text.assemble("\n", ("FAILED ", "bold red"), (hosts, "bold"))]
+    if failure.problems:
+        for problem in failure.problems:
+            lines.append(_field(problem.check, problem.message))
+            if problem.hint:
+                lines.append(_field("", f"→ {problem.hint}"))
+        return Group(*lines)
+    task = failure.task
+    meaning, hint = meaning_of(failure)
+    if not failure.unreachable:
+        role = f"{task.role} ({task.verb})" if task.verb else task.role
+        lines += [_field("role", role), _field("task", task.name), _field("at", task.location)]
+    lines.append(_field("because", meaning))
+    lines += [_field("said" if not index else "", line) for index, line in enumerate(words_of(failure).splitlines())]
+    lines.append(_field("fix", hint))
+    return Group(*(line for line in lines if line.plain.strip()))
+
+
+def _field(name: str, value: str) -> Text:
+    return Text.assemble((f"  {name:<10}", "dim"), value) if value else Text("")
+
+
+def outcome(done: Outcome) -> RenderableType:
+    """How a run ended: the failures, or one line on what was done."""
+    result = done.result
+    parts = [_problem_line("warning", warning) for warning in result.warnings]
+    if result.failures:
+        return Group(*parts, failures(result), Text(""))
+    if done.error is not None or result.check:
+        return Group(*parts)
+    if done.request.workflow.name == "preflight":
+        return Group(*parts, Text(f"{_number(len(result.hosts), 'host')}: fit for the cluster.", style="green"))
+    return Group(*parts, _summary(result, done.seconds))
+
+
+def _problem_line(label: str, problem: Problem) -> Text:
+    return Text.assemble(
+        (f"{label}: ", "yellow"), problem.message, (f"  → {problem.hint}" if problem.hint else "", "dim")
+    )
+
+
+def site(described: Site) -> RenderableType:
+    """What stands above a plan: the site, its sandbox, and the names that were taken from Kubespray's inventory."""
+    lines = [Text.assemble(("Plan for ", "bold"), str(described.path))]
+    if described.overlay:
+        lines.append(Text("  on the nodes of its sandbox", style="dim"))
+    lines += [
+        Text(f"  {use.name} taken as {use.own or 'nothing'} = {use.value}", style="dim") for use in described.aliases
+    ]
+    return Group(*lines)
+
+
+def _summary(result: RunResult, seconds: float) -> RenderableType:
+    changed = len(result.changed_hosts)
+    changes = sum(tally.changed for tally in result.hosts.values())
+    evaluated = sum(tally.evaluated for tally in result.hosts.values())
+    what = f"{_number(changes, 'change')} on {_number(changed, 'host')}" if changes else "nothing had to be changed"
+    return Text.assemble(("Done", "bold green"), f" in {seconds:.1f} s: {what} ", (f"({evaluated} tasks)", "dim"))
+
+
+def runs(records: Sequence[Record]) -> RenderableType:
+    """The history as a table."""
+    if not records:
+        return Text("No runs are recorded.")
+    rows = [
+        (record.number, record.started.replace("T", " ")[:19], record.workflow, record.mode, _state(record.state),
+         f"{record.seconds:.0f} s", _changes(record.result), record.site)
+        for record in records
+    ]  # fmt: skip
+    return render.table(("run", "started (UTC)", "workflow", "mode", "state", "took", "changes", "site"), rows)
+
+
+def run(record: Record) -> RenderableType:
+    """One run: what it was, where its time went, what it changed, how it ended."""
+    head = render.table(
+        ("", ""),
+        [
+            ("run", f"{record.number} · {record.workflow} ({record.mode})"),
+            ("site", record.site),
+            ("by", f"{record.user}, provision {record.version}"),
+            ("started", record.started),
+            ("took", f"{record.seconds:.1f} s"),
+            ("state", _state(record.state)),
+            *([("error", record.error)] if record.error else []),
+        ],
+    )
+    head.show_header = False
+    result = record.result
+    parts: list[RenderableType] = [head]
+    if phases := result.get("phases"):
+        parts.append(_timeline(phases))
+    if hosts := result.get("hosts"):
+        outcomes = ("ok", "changed", "failed", "skipped", "unreachable", "evaluated")
+        rows = [(name, *(tally.get(outcome, 0) for outcome in outcomes)) for name, tally in hosts.items()]
+        parts.append(render.table(("host", *outcomes), rows))
+    if changes := result.get("changes"):
+        rows = [(each["host"], each["role"], each["task"], "\n".join(each["summary"])) for each in changes]
+        parts.append(render.table(("changed on", "role", "task", "what"), rows))
+    for each in result.get("failures", []):
+        parts.append(Text.assemble(("FAILED ", "bold red"), f"{each['host']}: {each['task']} ({each['location']})"))
+        parts.extend(Text(f"  {line}") for line in each["words"].splitlines())
+    return Group(*parts)
+
+
+def _timeline(phases: Sequence[Mapping[str, Any]]) -> RenderableType:
+    longest = max((phase["seconds"] for phase in phases), default=0) or 1
+    rows = [(phase["name"], f"{phase['seconds']:.1f} s", _bar(phase["seconds"] / longest)) for phase in phases]
+    return render.table(("phase", "took", ""), rows)
+
+
+def _bar(share: float) -> Text:
+    return Text("█" * max(1, round(share * 30)), style="cyan")
+
+
+def _changes(result: Mapping[str, Any]) -> int:
+    return sum(tally.get("changed", 0) for tally in (result.get("hosts") or {}).values())
+
+
+def _state(state: str) -> Text:
+    style = {"done": "green", "failed": "red", "lost": "red", "interrupted": "yellow", "declined": "yellow"}.get(
+        state, "cyan"
+    )
+    return Text(state, style=style)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def status(found: Mapping[str, Any], problems: Sequence[Problem]) -> RenderableType:
+    """The health of a cluster: nodes, the ways to the API, etcd, certificates, what differs from the site."""
+    parts: list[RenderableType] = []
+    if nodes := found.get("nodes"):
+        parts.append(
+            render.table(("node", "roles", "ready", "version", "address", "taints"), [_node(node) for node in nodes])
+        )
+    facts = [
+        *_api_facts(found),
+        *_etcd_facts(found.get("etcd") or {}),
+        *_certificate_facts(found.get("certificates") or []),
+    ]
+    facts += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
+    facts += [("differs", _difference(entry)) for entry in found.get("drift") or []]
+    if facts:
+        table = render.table(("", ""), facts)
+        table.show_header = False
+        parts.append(table)
+    if problems:
+        parts += [_problem_line("problem", problem) for problem in problems]
+    else:
+        parts.append(Text("The cluster is healthy.", style="bold green"))
+    return Group(*parts)
+
+
+def _node(node: Mapping[str, Any]) -> tuple[object, ...]:
+    ready = Text("yes", style="green") if node.get("ready") else Text(str(node.get("reason") or "no"), style="bold red")
+    roles, taints = ", ".join(node.get("roles") or ["worker"]), ", ".join(node.get("taints") or [])
+    return (node.get("name", ""), roles, ready, node.get("version", ""), node.get("address", ""), taints)
+
+
+def _api_facts(found: Mapping[str, Any]) -> list[tuple[str, object]]:
+    api, vip = found.get("api") or {}, found.get("vip") or {}
+    facts: list[tuple[str, object]] = []
+    if api:
+        facts.append(
+            ("API", f"{api.get('endpoint', '')} ({'answers' if api.get('ready', True) else 'does not answer'})")
+        )
+    if vip.get("address"):
+        facts.append(("VIP", f"{vip['address']} on {vip.get('holder') or 'no machine'}"))
+    return facts
+
+
+def _etcd_facts(etcd: Mapping[str, Any]) -> list[tuple[str, object]]:
+    if not etcd:
+        return []
+    members = etcd.get("members") or []
+    healthy = sum(bool(member.get("healthy", True)) for member in members)
+    size = f"{float(etcd.get('db_size') or 0) / 2**20:.1f} MiB"
+    alarms = ", ".join(etcd.get("alarms") or []) or "no alarms"
+    leader = etcd.get("leader") or "no leader"
+    return [("etcd", f"{healthy} of {_number(len(members), 'member')} healthy, leader {leader}, {size}, {alarms}")]
+
+
+def _certificate_facts(certificates: Sequence[Mapping[str, Any]]) -> list[tuple[str, object]]:
+    if not certificates:
+        return []
+    first = min(certificates, key=lambda one: float(one.get("days_left", 0)))
+    days, name, host = float(first.get("days_left", 0)), first.get("name"), first.get("host")
+    return [("certificates", f"the first of {len(certificates)} ends in {days:.0f} days ({name} on {host})")]
+
+
+def _difference(entry: object) -> str:
+    return f"{entry.get('host')}: {entry.get('what')}" if isinstance(entry, Mapping) else str(entry)

@@ -1,0 +1,257 @@
+"""The events of a run, reduced to what people and programs want to know: the plan, and the result."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from provision import words
+from provision.events import (
+    AnyEvent,
+    Ended,
+    HostChanged,
+    HostFailed,
+    HostOk,
+    HostResult,
+    HostSkipped,
+    HostUnreachable,
+    Message,
+    PlayStarted,
+    Task,
+    TaskStarted,
+)
+
+_VERIFY = "provision_verify"
+_PROBLEMS = "provision_problems"
+_WARNINGS = "warnings_found"
+_STATUS = "provision_status"
+_PROBLEM_KEYS = ("check", "message", "hint")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was changed on a host, or in a plan: would be."""
+
+    host: str
+    task: Task
+    summary: tuple[str, ...] = ()
+    """One line for each file or value."""
+    diff: str = ""
+    """The whole difference; shown with `--verbose`, never recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why a machine was refused, or a cluster is not healthy."""
+
+    check: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A task that failed on a host."""
+
+    host: str
+    task: Task
+    words: str
+    """The tool's own last words."""
+    unreachable: bool = False
+    problems: tuple[Problem, ...] = ()
+    verifying: bool = False
+    """Everything was done, but the cluster does not pass its check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many tasks a host evaluated, by outcome; each task counts once."""
+
+    ok: int = 0
+    changed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    unreachable: int = 0
+
+    @property
+    def evaluated(self) -> int:
+        """All tasks that cost this host time, the skipped ones among them."""
+        return self.ok + self.changed + self.failed + self.skipped + self.unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long a phase or a role took, in seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a playbook did, or in check mode would do."""
+
+    check: bool = False
+    hosts: Mapping[str, Tally] = field(default_factory=dict)
+    phases: tuple[Span, ...] = ()
+    roles: tuple[Span, ...] = ()
+    changes: tuple[Change, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    """What the check of the machines found worth saying, but no reason to stop."""
+    messages: tuple[str, ...] = ()
+    """Errors that Ansible told outside any task: a broken playbook, a missing file."""
+    status: Mapping[str, Any] | None = None
+    """What the status playbook found."""
+
+    @property
+    def changed_hosts(self) -> tuple[str, ...]:
+        """The hosts with changes, in the order of the inventory's work."""
+        return tuple(name for name, tally in self.hosts.items() if tally.changed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result for JSON and the run's record: without the bodies of differences."""
+        return {
+            "hosts": {name: {**asdict(tally), "evaluated": tally.evaluated} for name, tally in self.hosts.items()},
+            "phases": [asdict(span) for span in self.phases],
+            "roles": [asdict(span) for span in self.roles],
+            "changes": [_flat(change.host, change.task, summary=list(change.summary)) for change in self.changes],
+            "failures": [
+                _flat(
+                    failure.host,
+                    failure.task,
+                    words=failure.words,
+                    unreachable=failure.unreachable,
+                    problems=[asdict(problem) for problem in failure.problems],
+                )
+                for failure in self.failures
+            ],
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "messages": list(self.messages),
+        }
+
+
+def _flat(host: str, task: Task, **more: Any) -> dict[str, Any]:
+    named = {"phase": task.phase, "role": task.role, "verb": task.verb, "task": task.name, "location": task.location}
+    return {"host": host, **named, **more}
+
+
+class Reducer:
+    """Takes the events of one playbook in their order and gives the result so far at any moment."""
+
+    def __init__(self, order: Sequence[str] = (), *, check: bool = False) -> None:
+        """`order` is that of the hosts in the result; events come in any."""
+        self._order = {host: place for place, host in enumerate(order)}
+        self._check = check
+        self._tallies: dict[str, Tally] = {}
+        self._phases: list[Span] = []
+        self._roles: dict[str, float] = defaultdict(float)
+        self._changes: list[Change] = []
+        self._failures: list[Failure] = []
+        self._warnings: dict[Problem, None] = {}
+        self._messages: list[str] = []
+        self._status: Mapping[str, Any] | None = None
+        self._phase_since: tuple[str, float] | None = None
+        self._role_since: tuple[str, float] | None = None
+
+    def add(self, event: AnyEvent) -> None:
+        """Count one event."""
+        match event:
+            case PlayStarted(at, name):
+                self._close(at)
+                self._phase_since = (name, at)
+            case TaskStarted(at, task):
+                self._close_role(at)
+                self._role_since = (task.role or task.phase, at)
+            case HostResult():
+                self._add_result(event)
+            case Message(_, text, is_error) if is_error:
+                self._messages.append(words.without_secrets(text))
+            case Ended(at):
+                self._close(at)
+                self._correct(event)
+
+    def result(self) -> RunResult:
+        """The result of all events so far."""
+        return RunResult(
+            check=self._check,
+            hosts=dict(sorted(self._tallies.items(), key=lambda entry: self._place(entry[0]))),
+            phases=tuple(self._phases),
+            roles=tuple(Span(name, round(took, 2)) for name, took in self._roles.items()),
+            changes=tuple(sorted(self._changes, key=lambda change: self._place(change.host))),
+            failures=tuple(sorted(self._failures, key=lambda failure: self._place(failure.host))),
+            warnings=tuple(self._warnings),
+            messages=tuple(self._messages),
+            status=self._status,
+        )
+
+    def close(self, at: float) -> None:
+        """End the open phase at `at`: for a run that was broken off."""
+        self._close(at)
+
+    def _place(self, host: str) -> int:
+        return self._order.get(host, len(self._order))
+
+    def _add_result(self, event: HostResult) -> None:
+        if isinstance(event.result.get(_STATUS), Mapping):
+            self._status = event.result[_STATUS]
+        self._warnings.update(dict.fromkeys(_problems(event.result.get(_WARNINGS))))
+        match event:
+            case HostOk():
+                self._count(event.host, "ok")
+            case HostSkipped():
+                self._count(event.host, "skipped")
+            case HostChanged(_, host, task, result):
+                self._count(host, "changed")
+                self._changes.append(Change(host, task, words.diff_summary(result), words.diff_text(result)))
+            case HostFailed(_, host, _, _, ignored):
+                self._count(host, "ok" if ignored else "failed")
+                if not ignored:
+                    self._failures.append(failure_of(event))
+            case HostUnreachable():
+                self._count(event.host, "unreachable")
+                self._failures.append(failure_of(event))
+
+    def _count(self, host: str, outcome: str) -> None:
+        tally = self._tallies.get(host, Tally())
+        self._tallies[host] = replace(tally, **{outcome: getattr(tally, outcome) + 1})
+
+    def _correct(self, ended: Ended) -> None:
+        """Take the changes that only Ansible's own count knows about: a rescued task's, a hidden loop's."""
+        for host, count in ended.changed.items():
+            tally = self._tallies.get(host, Tally())
+            missing = count - tally.changed
+            if missing > 0:
+                self._tallies[host] = replace(tally, changed=count, ok=max(0, tally.ok - missing))
+        rescued = {host for host, count in ended.rescued.items() if count}
+        self._failures = [failure for failure in self._failures if failure.host not in rescued]
+
+    def _close(self, at: float) -> None:
+        self._close_role(at)
+        if self._phase_since is not None:
+            name, since = self._phase_since
+            self._phases.append(Span(name, round(max(0.0, at - since), 2)))
+            self._phase_since = None
+
+    def _close_role(self, at: float) -> None:
+        if self._role_since is not None:
+            name, since = self._role_since
+            self._roles[name] += max(0.0, at - since)
+            self._role_since = None
+
+
+def failure_of(event: HostFailed | HostUnreachable) -> Failure:
+    """The failure that an event tells of."""
+    problems = _problems(event.result.get(_PROBLEMS))
+    verifying = bool(event.result.get(_VERIFY)) or event.task.phase.lower().startswith("verify")
+    unreachable = isinstance(event, HostUnreachable)
+    return Failure(event.host, event.task, words.last_words(event.result), unreachable, problems, verifying)
+
+
+def _problems(told: Any) -> tuple[Problem, ...]:
+    entries = [entry for entry in told or [] if isinstance(entry, Mapping)]
+    return tuple(
+        Problem(*(words.without_secrets(str(entry.get(key) or "")) for key in _PROBLEM_KEYS)) for entry in entries
+    )

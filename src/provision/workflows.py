@@ -1,0 +1,254 @@
+"""The workflows, and the pipeline that each of them goes through.
+
+validate → lock → plan → confirm → run → verify → record. The last play of a changing playbook verifies the cluster,
+so verifying is part of its run; what differs between workflows is in the table, not in code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from provision import live, outcome, paths, render, runner, state
+from provision.errors import Interrupted, NotConfirmed, PlanHasChanges, ProvisionError
+from provision.results import Reducer, RunResult
+
+if TYPE_CHECKING:
+    from provision.events import AnyEvent
+    from provision.inventory import Site
+
+
+class Effect(StrEnum):
+    """What a workflow does to the machines; it decides on the lock, the record and how to ask."""
+
+    READS = "reads"
+    CHANGES = "changes"
+    DESTROYS = "destroys"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A command that runs a playbook."""
+
+    name: str
+    """As typed: `cluster`, `node add`."""
+    help: str
+    effect: Effect
+
+    @property
+    def playbook(self) -> Path:
+        """Its playbook, which has the command's name."""
+        return paths.playbook(self.name.replace(" ", "_"))
+
+
+WORKFLOWS: Mapping[str, Workflow] = {
+    workflow.name: workflow
+    for workflow in (
+        Workflow("cluster", "Make the machines of the site one highly available cluster.", Effect.CHANGES),
+        Workflow("preflight", "Check that the machines are fit; changes nothing.", Effect.READS),
+        Workflow("status", "Show the health of the cluster; changes nothing.", Effect.READS),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for."""
+
+    workflow: Workflow
+    inventory: Path
+    plan_only: bool = False
+    yes: bool = False
+    exit_code: bool = False
+    """With `plan_only`: end with 10 when there is something to do."""
+    strategy: runner.Strategy = "mitogen"
+    limit: str | None = None
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a request ended."""
+
+    request: Request
+    site: Site
+    result: RunResult
+    seconds: float
+    error: ProvisionError | None = None
+    run: int | None = None
+    """The number of its record; None for workflows that only read."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as the one JSON document of the command."""
+        return {
+            "workflow": self.request.workflow.name,
+            "site": str(self.site.path),
+            "sandbox": str(self.site.overlay) if self.site.overlay else None,
+            "mode": "plan" if self.result.check else "run",
+            "run": self.run,
+            "seconds": round(self.seconds, 1),
+            "aliases": [{"name": use.name, "own": use.own, "value": use.value} for use in self.site.aliases],
+            **self.result.as_dict(),
+            "error": self.error.as_dict() if self.error else None,
+        }
+
+
+ShowPlan = Callable[["Site", RunResult], None]
+
+
+def execute(request: Request, show_plan: ShowPlan) -> Outcome:
+    """Take a request through the pipeline. `show_plan` is called before the operator is asked.
+
+    Raises ProvisionError for what stops it before a machine is touched; what happens after is in the outcome.
+    """
+    started = time.monotonic()
+    site = validated(request.inventory)
+    if request.workflow.effect is Effect.READS:
+        result, error = _play(request, site, check=False)
+        return Outcome(request, site, result, time.monotonic() - started, error)
+    if not (request.plan_only or request.yes or render.interactive()):
+        again = f"provision {request.workflow.name} -i {outcome.shown(request.inventory)}"
+        raise NotConfirmed(
+            "nobody is there to be asked before the machines are changed",
+            hint=f"say so with: {again} --yes, or look first with: {again} --plan",
+        )
+    with _recorded(request, site, started) as book:
+        result, error = _planned(request, site, show_plan)
+        done = Outcome(request, site, result, time.monotonic() - started, error, book.number)
+        book.end(done)
+    return done
+
+
+def validated(inventory: Path) -> Site:
+    """The site, checked offline, with the overlay of its sandbox when one is up. Raises InvalidInput."""
+    from provision import sandbox, validate
+
+    return validate.validate(inventory, sandbox.overlay_for(inventory))
+
+
+def phases_of(playbook: Path) -> tuple[str, ...]:
+    """The names of a playbook's plays, those of the playbooks it imports included, in their order."""
+    plays = yaml.safe_load(playbook.read_text(encoding="utf-8")) or []
+    names: list[str] = []
+    for play in plays:
+        imported = play.get("import_playbook") or play.get("ansible.builtin.import_playbook")
+        if imported:
+            names.extend(phases_of(playbook.parent / str(imported)))
+        else:
+            names.append(str(play.get("name") or play.get("hosts")))
+    return tuple(names)
+
+
+def _planned(request: Request, site: Site, show_plan: ShowPlan) -> tuple[RunResult, ProvisionError | None]:
+    """Plan where that was asked for or where a person decides on it, then run."""
+    if request.plan_only or not request.yes:
+        plan, error = _play(request, site, check=True)
+        if error is not None:
+            return plan, error
+        show_plan(site, plan)
+        if request.plan_only:
+            due = request.exit_code and bool(plan.changes)
+            return plan, PlanHasChanges("there is something to do") if due else None
+        if not plan.changes:
+            return plan, None
+        if not _confirmed(request, site):
+            return plan, NotConfirmed("not confirmed; nothing was changed")
+    return _play(request, site, check=False)
+
+
+def _confirmed(request: Request, site: Site) -> bool:
+    name = str(site.setting("cluster_name"))
+    if request.workflow.effect is Effect.DESTROYS:
+        return render.confirm(f"This destroys the cluster {name}.", expected=name)
+    return render.confirm(f"Change these machines of {name}?")
+
+
+def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, ProvisionError | None]:
+    playbook = request.workflow.playbook
+    call = runner.Invocation(
+        playbook=playbook,
+        inventories=site.sources,
+        check=check,
+        limit=request.limit,
+        extra_vars=request.extra_vars,
+        strategy=request.strategy,
+        verbosity=max(0, render.verbosity() - 1),
+    )
+    reducer = Reducer([host.name for host in site.hosts], check=check)
+    with live.watch(phases_of(playbook), keep=request.workflow.effect is not Effect.READS) as view:
+
+        def add(event: AnyEvent) -> None:
+            reducer.add(event)
+            view.add(event)
+
+        finished = runner.run(call, add)
+    reducer.close(time.time())
+    result = reducer.result()
+    return result, outcome.error_of(result, finished, command=request.workflow.name, site=request.inventory)
+
+
+class _Book:
+    """The open record of a run."""
+
+    def __init__(self, history: state.History, record: state.Record, started: float) -> None:
+        self._history, self._record, self._started = history, record, started
+        self.number = record.number
+
+    def end(self, done: Outcome) -> None:
+        """Write how the run ended."""
+        self._write(done.error, result=done.result.as_dict(), mode="plan" if done.result.check else "run")
+
+    def fail(self, error: ProvisionError) -> None:
+        """Write that the run was broken off before it had a result."""
+        self._write(error)
+
+    def _write(self, error: ProvisionError | None, **more: Any) -> None:
+        self._record = replace(
+            self._record,
+            state=_state_of(error),
+            exit_code=error.exit_code if error else 0,
+            error=error.message if error else "",
+            ended=state.now(),
+            seconds=round(time.monotonic() - self._started, 1),
+            **more,
+        )
+        self._history.save(self._record)
+
+
+def _state_of(error: ProvisionError | None) -> str:
+    match error:
+        case None | PlanHasChanges():
+            return state.DONE
+        case Interrupted():
+            return state.INTERRUPTED
+        case NotConfirmed():
+            return state.DECLINED
+    return state.FAILED
+
+
+@contextmanager
+def _recorded(request: Request, site: Site, started: float) -> Iterator[_Book]:
+    """Hold the site's lock and keep a record, which is ended whatever happens."""
+    with state.lock(site.path, request.workflow.name):
+        history = state.History.of(site.path)
+        options = {"strategy": request.strategy, "limit": request.limit, "yes": request.yes}
+        record = history.begin(request.workflow.name, site.path, "plan" if request.plan_only else "run", options)
+        book = _Book(history, record, started)
+        try:
+            yield book
+        except KeyboardInterrupt:
+            book.fail(Interrupted("interrupted"))
+            raise
+        except ProvisionError as error:
+            book.fail(error)
+            raise
+        except Exception as error:
+            book.fail(ProvisionError(f"{type(error).__name__}: {error}"))
+            raise
