@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -54,6 +54,7 @@ class Alias:
     convert: str = ""
     fields: Mapping[str, str] | None = None
     only: tuple[object, ...] | None = None
+    derived: bool = False
     any: bool = False
     when: str = ""
     note: str = ""
@@ -71,15 +72,22 @@ class Alias:
         """Our names and values for this value. Raises AliasRefused."""
         if self.fields is not None:
             return self._translate_fields(value)
-        if self.only is not None and not any(_same(value, allowed) for allowed in self.only):
+        if self.only is not None and not self._is_allowed(value, self.only):
             raise AliasRefused(self._refusal(value, self.only))
         if not self.own:
             return {}
         if self.values is not None:
-            if str(value) not in self.values:
-                raise AliasRefused(self._refusal(value, tuple(self.values)))
-            return {self.own: self.values[str(value)]}
-        return {self.own: CONVERSIONS[self.convert](value) if self.convert else value}
+            for known, meaning in self.values.items():
+                if _same(value, known):
+                    return {self.own: meaning}
+            raise AliasRefused(self._refusal(value, tuple(self.values)))
+        try:
+            return {self.own: CONVERSIONS[self.convert](value) if self.convert else value}
+        except AliasRefused as refused:
+            raise AliasRefused(f"{self.name}: {refused}; set {self.own} instead") from refused
+
+    def _is_allowed(self, value: object, allowed: tuple[object, ...]) -> bool:
+        return (self.derived and _is_template(value)) or any(_same(value, each) for each in allowed)
 
     def _translate_fields(self, value: object) -> dict[str, object]:
         fields = self.fields or {}
@@ -89,7 +97,8 @@ class Alias:
 
     def _refusal(self, value: object, allowed: tuple[object, ...]) -> str:
         known = ", ".join(str(item) for item in allowed)
-        return f"{self.name}={value} cannot be taken over, only {known}" + (f" ({self.note})" if self.note else "")
+        taken = f", only {known}" if known else ""
+        return f"{self.name}={value} cannot be taken over{taken}" + (f" ({self.note})" if self.note else "")
 
 
 def _same(value: object, allowed: object) -> bool:
@@ -97,14 +106,49 @@ def _same(value: object, allowed: object) -> bool:
     return value == allowed or str(value).lower() == str(allowed).lower()
 
 
+def _is_template(value: object) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
 def _strip_v(value: object) -> object:
-    text = str(value)
-    if "{{" in text:
-        raise AliasRefused("a template cannot be converted; write cluster_version instead of kube_version")
-    return text.removeprefix("v")
+    if _is_template(value):
+        raise AliasRefused("a template cannot be converted")
+    return str(value).removeprefix("v")
 
 
-CONVERSIONS: Mapping[str, Callable[[object], object]] = {"strip_v": _strip_v}
+def _mebibytes(value: object) -> object:
+    """Bytes, or a number with K, M or G, as whole MiB."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", str(value))
+    if match is None:
+        raise AliasRefused(f"{value} is not a number of bytes")
+    return int(match[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[match[2]] // 2**20
+
+
+def _registry_mirrors(value: object) -> object:
+    """[{prefix, mirrors: [{host, …}]}] as {registry: [URL, …]}."""
+    try:
+        entries = [(entry["prefix"], entry["mirrors"]) for entry in cast("list[dict[str, Any]]", value)]
+        if any(mirror.get("skip_verify") or mirror.get("ca") for _, mirrors in entries for mirror in mirrors):
+            raise AliasRefused("ca and skip_verify have no counterpart")
+        return {prefix: [mirror["host"] for mirror in mirrors] for prefix, mirrors in entries}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise AliasRefused("it must be a list of prefix and mirrors with host") from error
+
+
+def _sysctl(value: object) -> object:
+    """[{name, value}] as {name: value}."""
+    try:
+        return {entry["name"]: entry["value"] for entry in cast("list[dict[str, Any]]", value)}
+    except (KeyError, TypeError) as error:
+        raise AliasRefused("it must be a list of name and value") from error
+
+
+CONVERSIONS: Mapping[str, Callable[[object], object]] = {
+    "strip_v": _strip_v,
+    "mebibytes": _mebibytes,
+    "registry_mirrors": _registry_mirrors,
+    "sysctl": _sysctl,
+}
 
 
 @cache

@@ -120,6 +120,13 @@ def addresses(site: Site) -> Problems:
                 hint="set ip= to its address in the cluster's network",
                 location=where,
             )
+        other = host.vars.get("access_ip", host.address)
+        if other != host.address:
+            yield InvalidInput(
+                f"{host.name}: access_ip {other} is not its address {host.address}",
+                hint="machines of a cluster reach each other at their ip: set ip to it, and take access_ip out",
+                location=host.location_of("access_ip") or where,
+            )
     yield from _twice(site, "address", lambda host: host.address, ("ip", "ansible_host"))
     yield from _twice(site, "ssh address", _ssh_target, ("ansible_host", "ip"))
 
@@ -244,22 +251,6 @@ def _vip(site: Site, value: str) -> Problems:
                 f"cluster_vip {vip} lies in {setting} {network}", hint="choose an address of the machines' network", location=location
             )
             return
-    yield from _vip_network(site, vip, location)
-
-
-def _vip_network(site: Site, vip: ipaddress.IPv4Address, location: Location) -> Problems:
-    """Interfaces are not known offline: /24 unless the site says otherwise; preflight looks at the real ones."""
-    prefix = next((host.vars["load_balancer_vip_prefix"] for host in site.load_balancers if host.vars.get("load_balancer_vip_prefix")), 24)
-    for host in site.load_balancers:
-        address = _ipv4(host.address)
-        network = _network(f"{address}/{prefix}") if address else None
-        if network and vip not in network:
-            yield InvalidInput(
-                f"cluster_vip {vip} is not in the network of the load balancer {host.name} ({network})",
-                hint="choose an address there; set load_balancer_vip_prefix when the network is not a /24",
-                location=location,
-            )
-            return
 
 
 def version(site: Site) -> Problems:
@@ -309,7 +300,7 @@ def _key_mistake(file: Path) -> tuple[str, str] | None:
     try:
         status = file.stat()
     except OSError as error:
-        return f"cannot be used: {error.strerror.lower()}", "correct the path; a relative one starts at your working directory"
+        return f"cannot be used: {str(error.strerror).lower()}", "correct the path; a relative one starts at your working directory"
     if not stat.S_ISREG(status.st_mode):
         return "is not a file", "give the path of the private key"
     # Root reads a file without any permission, ssh started by another user does not.

@@ -18,8 +18,8 @@ from provision.paths import groups_file, project_root
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 HOST_VARIABLES: Mapping[str, str] = {
-    "ip": "The host's address in the cluster's network, what the other machines use. Default: ansible_host.",
-    "access_ip": "The address at which other machines reach the host, when it differs from ip.",
+    "ip": "The host's address in the cluster's network, what the other machines use, IPv4. Default: ansible_host.",
+    "access_ip": "Kubespray's name for the address that other machines use: must be the same as ip.",
 }
 """What a host may have beside Ansible's own variables; the names mean what they mean in Kubespray."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provision import aliases, checks, specs
 from provision.errors import InvalidInput, Location
-from provision.inventory import Definition, Site, load
+from provision.inventory import OWN_GROUPS, Definition, Site, load
 from provision.inventory_reader import ENCRYPTED
 
 _FOREIGN_PREFIXES = ("kube_", "kubeadm_", "kubelet_", "kubernetes_", "etcd_", "containerd_", "calico_", "cilium_", "flannel_")
@@ -41,9 +41,13 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
     doubted = {str(problem.location) for problem in found}
     for structural in checks.ALL if site.control_planes else (checks.groups,):
         # A value of the wrong type is reported once: what follows from it only confuses.
-        found += [problem for problem in structural(site) if str(problem.location) not in doubted or not problem.location.line]
+        found += [problem for problem in structural(site) if str(problem.location) not in doubted or not _has_line(problem)]
     unique = {(problem.message, str(problem.location)): problem for problem in found}
     return tuple(unique.values())
+
+
+def _has_line(problem: InvalidInput) -> bool:
+    return problem.location is not None and problem.location.line > 0
 
 
 def notices(site: Site) -> tuple[str, ...]:
@@ -53,10 +57,19 @@ def notices(site: Site) -> tuple[str, ...]:
     found = [f"{location}: {name} is not ours and has no effect here" for name, location in foreign.items()]
     idle = [item for item in _of_the_operator(site) if _is_idle(item)]
     found += [f"{item.location}: Kubespray's {item.name} has no effect here" for item in idle]
-    untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(checks.OWN_GROUPS)]
+    untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
     if untouched:
         found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
-    return (*found, *site.warnings)
+    return (*found, *_vip_notices(site), *site.warnings)
+
+
+def _vip_notices(site: Site) -> Iterator[str]:
+    """Interfaces are not known offline: preflight looks whether one of the host's networks holds the VIP."""
+    vip = str(site.setting("cluster_vip") or "")
+    for host in site.load_balancers:
+        if vip.rpartition(".")[0] != host.address.rpartition(".")[0]:
+            yield f"{site.location_of('cluster_vip')}: {vip} is not in the /24 of {host.name} ({host.address}), is their network larger?"
+            return
 
 
 def _of_the_operator(site: Site) -> Iterator[Definition]:
