@@ -1,0 +1,81 @@
+"""The process that serves the bundle to the nodes of a sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from provision.errors import PreflightRefused
+from provision.sandbox.commands import last_words
+from provision.sandbox.overlay import FILES_PORT, REGISTRY_PORT
+from provision.sandbox.record import Sandbox, Server
+
+_START_SECONDS = 15
+_STOP_SECONDS = 5
+
+
+def start(sandbox: Sandbox) -> Server:
+    """Serve the sandbox's bundle on its gateway address, detached from this process; returns when it answers.
+
+    Raises PreflightRefused with the server's last words when it does not.
+    """
+    log = sandbox.directory / "bundle-serve.log"
+    argv = [sys.executable, "-m", "provision.bundle.serve"]
+    argv += ["--directory", sandbox.bundle, "--address", sandbox.network.gateway]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
+        )
+    server = Server(process.pid, _started(process.pid) or 0)
+    deadline = time.monotonic() + _START_SECONDS
+    while not all(_answers(sandbox.network.gateway, port) for port in (FILES_PORT, REGISTRY_PORT)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop(server)
+            raise PreflightRefused(
+                f"the bundle is not served: {last_words(log.read_text(errors='replace'))}",
+                hint=f"provision bundle verify {sandbox.bundle}",
+            )
+        time.sleep(0.05)
+    return server
+
+
+def running(server: Server | None) -> bool:
+    """Whether exactly that process is alive."""
+    return server is not None and _started(server.pid) == server.started
+
+
+def stop(server: Server | None) -> None:
+    """End exactly that process and what it started; does nothing when it is gone."""
+    if server is None or not running(server):
+        return
+    os.kill(server.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while running(server) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if running(server):
+        # It leads a session of its own, made by `start`: the group is it and its children.
+        os.killpg(server.pid, signal.SIGKILL)
+
+
+def _started(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None when there is none or it only waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command's name, in parentheses, may hold spaces: count from behind it. Field 3 is the state, 22 the start.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False

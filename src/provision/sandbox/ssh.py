@@ -1,0 +1,71 @@
+"""How the machine talks to its nodes: with the sandbox's own key and host keys, and no other configuration."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+
+from provision.errors import HostUnreachable
+from provision.sandbox.commands import last_words
+from provision.sandbox.record import Node, Sandbox
+
+_POLL_SECONDS = 0.05
+
+
+def common_options(sandbox: Sandbox) -> list[str]:
+    """The options of ssh that make it trust this sandbox's nodes and nothing else, and ignore the user's settings."""
+    return [
+        *("-F", "/dev/null"),
+        *("-o", f"UserKnownHostsFile={sandbox.known_hosts}"),
+        *("-o", "GlobalKnownHostsFile=/dev/null"),
+        *("-o", "StrictHostKeyChecking=yes"),
+        *("-o", "IdentitiesOnly=yes"),
+    ]
+
+
+def command(sandbox: Sandbox, node: Node, remote: Sequence[str] = ()) -> list[str]:
+    """The command line of ssh to a node, as root."""
+    return ["ssh", *common_options(sandbox), "-i", str(sandbox.key), "-l", "root", node.address, *remote]
+
+
+def wait_booted(sandbox: Sandbox, node: Node, *, timeout: float) -> str:
+    """Wait until the node lets us in and its systemd has started everything; returns the state systemd is in.
+
+    Raises HostUnreachable after `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    _wait_banner(node, deadline)
+    argv = command(sandbox, node, ["systemctl", "is-system-running", "--wait"])
+    argv[1:1] = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    try:
+        left = max(1.0, deadline - time.monotonic())
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=left, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _silent(node, "it still starts") from error
+    if done.returncode == 255:
+        raise _silent(node, last_words(done.stderr))
+    return done.stdout.strip()
+
+
+def _wait_banner(node: Node, deadline: float) -> None:
+    """Wait until something at port 22 of the node greets as ssh does."""
+    why = "no connection"
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((node.address, 22), timeout=1) as connection:
+                if connection.recv(4) == b"SSH-":
+                    return
+                why = "port 22 is not ssh"
+        except OSError as error:
+            why = str(error)
+        time.sleep(_POLL_SECONDS)
+    raise _silent(node, why)
+
+
+def _silent(node: Node, why: str) -> HostUnreachable:
+    return HostUnreachable(
+        f"the sandbox node {node.name} ({node.address}) does not answer ssh: {why}",
+        hint=f"see what it says with `podman logs {node.container}`, then run `provision sandbox down` and `up` again",
+    )
