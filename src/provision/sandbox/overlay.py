@@ -24,7 +24,8 @@ _HEADER = """\
 _CONTAINER_NODE = {
     # They share this machine's kernel: its cgroups, its swap, its clock and its connection tracking table.
     "kubernetes_cgroup_v1_allowed": True,
-    "kubernetes_proxy_conntrack_max_per_core": 0,
+    "kubernetes_swap_allowed": True,
+    "control_plane_proxy_conntrack_max_per_core": 0,
     "host_swap": "ignore",
     "host_time_sync_enabled": False,
     # Without CAP_SYS_RESOURCE nobody may lower the score that the out-of-memory killer goes by.
