@@ -6,8 +6,9 @@ from dataclasses import fields
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils import preflight_rules as rules
 from ansible.plugins.action import ActionBase
+
+from provision import preflight_rules as rules
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -49,7 +50,8 @@ def _site(variables: dict[str, Any], settings: Any) -> Any:
     hostvars, hosts = variables["hostvars"], variables["ansible_play_hosts_all"]
     probed = [name for name in hosts if (hostvars[name].get("__cluster_probe") or {}).get("host")]
     machines = tuple(_machine(name, hostvars[name], variables) for name in probed)
-    members = {member["host"] for key in ("control_planes", "etcd_members", "load_balancers") for member in variables[f"cluster_{key}"]}
+    lists = [variables[f"cluster_{key}"] for key in ("control_planes", "etcd_members", "load_balancers")]
+    members = {member["host"] for members in lists for member in members}
     return rules.Site(
         settings=settings,
         machines=machines,

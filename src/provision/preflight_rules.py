@@ -5,7 +5,9 @@ Each rule takes the machine and the site and yields problems; `assess` runs them
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 SUPPORTED = {
     "debian": ("12", "13"),
@@ -32,7 +34,7 @@ class Problem:
     message: str
     hint: str
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, str]:
         """The form in which results carry it."""
         return {"check": self.check, "message": self.message, "hint": self.hint}
 
@@ -43,18 +45,19 @@ class Machine:
 
     name: str
     address: str
-    roles: frozenset
-    probe: dict
+    roles: frozenset[str]
+    probe: Mapping[str, Any]
 
     @property
-    def is_member(self):
+    def is_member(self) -> bool:
         """True when a kubelet of some cluster is configured here."""
-        return self.probe["kubernetes"]["kubelet_conf"]
+        return bool(self.probe["kubernetes"]["kubelet_conf"])
 
     @property
-    def subnets(self):
+    def subnets(self) -> str:
         """Its addresses with prefix lengths, for messages."""
-        return ", ".join(f"{e['address']}/{e['prefix']}" for link in self.probe["interfaces"] for e in link["addresses"])
+        entries = [entry for link in self.probe["interfaces"] for entry in link["addresses"]]
+        return ", ".join(f"{entry['address']}/{entry['prefix']}" for entry in entries)
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,21 @@ class Site:
     """The settings, every machine that answered the probe, and the leaders' inventory names."""
 
     settings: Settings
-    machines: tuple = ()
+    machines: tuple[Machine, ...] = ()
     leader: str = ""
     etcd_leader: str = ""
     exists: bool = False
     complete: bool = True
-    by_name: dict = field(default_factory=dict)
+    by_name: Mapping[str, Machine] = field(default_factory=dict)
 
 
-def root(machine, _site):
+def root(machine: Machine, _site: Site) -> Iterator[Problem]:
     """The probe must have run as root."""
     if not machine.probe["is_root"]:
         yield Problem("root", "not root on this host", "connect as root or as a user with sudo (ansible_become: true)")
 
 
-def operating_system(machine, site):
+def operating_system(machine: Machine, site: Site) -> Iterator[Problem]:
     """A tested distribution and release, systemd, and a Python that runs our modules."""
     probe = machine.probe
     releases = SUPPORTED.get(probe["os_id"], ())
@@ -101,23 +104,24 @@ def operating_system(machine, site):
     if not probe["systemd"]:
         yield Problem("systemd", "systemd does not run here", "use a machine that boots with systemd")
     if tuple(int(part) for part in probe["python"].split(".")[:2]) < (3, 9):
-        yield Problem("python", f"Python {probe['python']} is too old", "set ansible_python_interpreter to Python 3.9 or newer")
+        hint = "set ansible_python_interpreter to Python 3.9 or newer"
+        yield Problem("python", f"Python {probe['python']} is too old", hint)
 
 
-def architecture(machine, _site):
+def architecture(machine: Machine, _site: Site) -> Iterator[Problem]:
     """Binaries exist for two architectures."""
     if machine.probe["arch"] not in ("amd64", "arm64"):
         yield Problem("arch", f"architecture {machine.probe['arch']} is not known", "use amd64 or arm64 machines")
 
 
-def cgroups(machine, site):
+def cgroups(machine: Machine, site: Site) -> Iterator[Problem]:
     """From Kubernetes 1.35 the kubelet refuses cgroup v1."""
     if machine.probe["cgroup_version"] == 1 and "k8s" in machine.roles and not site.settings.cgroup_v1_allowed:
         hint = "boot with systemd.unified_cgroup_hierarchy=1, or set kubernetes_cgroup_v1_allowed: true"
         yield Problem("cgroup", "cgroup v1 is in use, the kubelet needs v2", hint)
 
 
-def swap(machine, site):
+def swap(machine: Machine, site: Site) -> Iterator[Problem]:
     """Swap lets the kubelet lose track of memory."""
     devices = machine.probe["swap"]
     # A container's /proc/swaps shows its host's devices, which it cannot turn off.
@@ -126,7 +130,7 @@ def swap(machine, site):
         yield Problem("swap", f"swap is in use: {', '.join(devices)}", hint)
 
 
-def clock(machine, site):
+def clock(machine: Machine, site: Site) -> Iterator[Problem]:
     """Certificates and leases need clocks that agree."""
     skew, error = machine.probe["clock_skew_s"], machine.probe["clock_error_s"]
     if abs(skew) - error > site.settings.clock_skew_max_s:
@@ -135,7 +139,7 @@ def clock(machine, site):
         yield Problem("clock", f"the clock is {abs(skew):.0f} s {direction} this machine's", hint)
 
 
-def memory(machine, site):
+def memory(machine: Machine, site: Site) -> Iterator[Problem]:
     """Less memory than the components take at rest is a cluster that dies later."""
     role = "control_plane" if "control_plane" in machine.roles else "node"
     least = site.settings.memory_min_mb or MEMORY_MIN_MB[role]
@@ -144,7 +148,7 @@ def memory(machine, site):
         yield Problem("memory", f"{machine.probe['memory_mb']} MiB of memory, at least {least} are needed", hint)
 
 
-def address(machine, _site):
+def address(machine: Machine, _site: Site) -> Iterator[Problem]:
     """Services bind to and are found at the address in the inventory."""
     own = [entry["address"] for link in machine.probe["interfaces"] for entry in link["addresses"]]
     if machine.address not in own:
@@ -152,7 +156,7 @@ def address(machine, _site):
         yield Problem("address", f"{machine.address} is not an address of this host", hint)
 
 
-def ports(machine, site):
+def ports(machine: Machine, site: Site) -> Iterator[Problem]:
     """The ports of our services are free, or ours already."""
     listening = machine.probe["ports_listening"]
     wanted = {port: process for role in machine.roles for port, process in PORTS.get(role, {}).items()}
@@ -166,21 +170,21 @@ def ports(machine, site):
         yield Problem("port", f"port {port} is used by {process or 'a process that cannot be seen'}", hint)
 
 
-def _is_ours(machine, process):
+def _is_ours(machine: Machine, process: str) -> bool:
     """Whether a process with one of our names comes from us; HAProxy may run before the host is a member."""
     if process == "etcd":
         return bool(machine.probe["etcd"]["ca_fingerprint"])
     return process == "haproxy" or machine.is_member
 
 
-def vip_place(machine, site):
+def vip_place(machine: Machine, site: Site) -> Iterator[Problem]:
     """A balancer can hold the VIP only on an interface in the VIP's subnet."""
     if site.settings.api_mode == "vip" and "balancer" in machine.roles and not machine.probe["vip"]["interface"]:
         hint = f"choose a cluster_vip in the balancers' subnet; this host has {machine.subnets}"
         yield Problem("vip", f"no interface's subnet holds the VIP {site.settings.vip}", hint)
 
 
-def vip_free(machine, site):
+def vip_free(machine: Machine, site: Site) -> Iterator[Problem]:
     """Nobody but our balancers may answer for the VIP. The first machine that sees a stranger reports it."""
     vip = site.settings.vip
     seen = [other for other in site.machines if other.probe["vip"]["answers"]]
@@ -189,7 +193,8 @@ def vip_free(machine, site):
     holders = [other for other in site.machines if other.probe["vip"]["held"]]
     for holder in holders:
         if "balancer" not in holder.roles:
-            yield Problem("vip", f"{holder.name} holds the VIP {vip} and is no load balancer", "remove the address there, or choose another VIP")
+            message = f"{holder.name} holds the VIP {vip} and is no load balancer"
+            yield Problem("vip", message, "remove the address there, or choose another VIP")
     own = {link["mac"] for other in site.machines for link in other.probe["interfaces"]}
     strangers = {other.probe["vip"]["mac"] for other in seen if other.probe["vip"]["mac"]} - own
     # A host that was not probed in this run may hold the VIP of a cluster that exists.
@@ -198,7 +203,7 @@ def vip_free(machine, site):
         yield Problem("vip", f"the VIP {vip} answers already, from {', '.join(sorted(strangers))}", hint)
 
 
-def other_cluster(machine, site):
+def other_cluster(machine: Machine, site: Site) -> Iterator[Problem]:
     """A host that belongs to another cluster is never taken over."""
     own = machine.probe["kubernetes"]["cluster_ca_fingerprint"]
     hint = "run `provision reset` for the cluster it belongs to, or take the host out of this site"
@@ -208,7 +213,7 @@ def other_cluster(machine, site):
         yield Problem("membership", f"belongs to another cluster than {site.leader} (its CA differs)", hint)
 
 
-def other_etcd(machine, site):
+def other_etcd(machine: Machine, site: Site) -> Iterator[Problem]:
     """Data of another etcd is never started under this cluster's name."""
     if "etcd" not in machine.roles:
         return
@@ -221,12 +226,12 @@ def other_etcd(machine, site):
         yield Problem("etcd", f"has another etcd CA than {site.etcd_leader}", hint)
 
 
-def _leader(site, name, part, key, default):
+def _leader(site: Site, name: str, part: str, key: str, default: str) -> str:
     leader = site.by_name.get(name)
-    return (leader.probe[part][key] if leader else "") or default
+    return str((leader.probe[part][key] if leader else "") or default)
 
 
-def twins(machine, site):
+def twins(machine: Machine, site: Site) -> Iterator[Problem]:
     """Cloned machines share what should be unique; container nodes do so by nature."""
     for key, what in (("product_uuid", "product UUID"), ("hostname", "hostname")):
         value = machine.probe[key]
@@ -236,13 +241,13 @@ def twins(machine, site):
             yield Problem(key, f"{what} {value} is also that of {', '.join(same)}", hint)
 
 
-def time_service(machine, _site):
+def time_service(machine: Machine, _site: Site) -> Iterator[Problem]:
     """Clocks that agree now drift apart when nothing keeps them."""
     if not machine.probe["time_sync"] and not machine.probe["virtualization"]:
         yield Problem("time_sync", "no time service runs", "install chrony")
 
 
-def disk(machine, _site):
+def disk(machine: Machine, _site: Site) -> Iterator[Problem]:
     """Images, logs and etcd need room."""
     free = machine.probe["disk"]["/var/lib"]
     if free < 8192:
@@ -256,7 +261,7 @@ REFUSALS = (
 WARNINGS = (twins, time_service, disk)
 
 
-def assess(machine, site):
+def assess(machine: Machine, site: Site) -> tuple[list[Problem], list[Problem]]:
     """Return (problems that refuse the machine, warnings), both lists of Problem."""
     return (
         [problem for rule in REFUSALS for problem in rule(machine, site)],
