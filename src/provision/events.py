@@ -106,7 +106,6 @@ class Message(Event):
     """A line of Ansible's that belongs to no task: a warning, an error before the first task, debug output."""
 
     text: str
-    is_error: bool = False
 
 
 AnyEvent: TypeAlias = (
@@ -135,7 +134,7 @@ def parse(record: Mapping[str, Any], project: Path | None = None) -> AnyEvent | 
     at = _seconds(record.get("created"))
     if kind in _MESSAGES:
         text = _ANSI.sub("", record.get("stdout", "")).strip()
-        return Message(at, text, is_error=kind == "error" or text.startswith("[ERROR]")) if text else None
+        return Message(at, text) if text else None
     if kind == "playbook_on_play_start":
         return PlayStarted(at, str(data.get("name", "")))
     if kind == "playbook_on_stats":

@@ -84,7 +84,7 @@ class _Lines:
                 self.close(at)
             case TaskStarted(_, task):
                 render.detail(f"  {_step(task.role, task.name)}")
-            case Message(_, text, is_error) if is_error or render.verbosity() > 1:
+            case Message(_, text) if render.verbosity() > 1:
                 render.info(words.without_secrets(text))
             case HostResult():
                 self._add_result(event)
@@ -130,6 +130,7 @@ class _Live:
             case Ended(at):
                 self.close(at)
             case HostStarted(at, host, task):
+                self._failed.pop(host, None)  # it was rescued
                 self._steps[host] = (_step(task.role, task.name), at)
             case HostFailed(_, host, _, _, ignored) if not ignored:
                 self._failed[host] = words_of(failure_of(event)).splitlines()[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from provision.errors import (
     HostUnreachable,
     Interrupted,
+    Location,
     PreflightRefused,
     ProvisionError,
     TaskFailed,
@@ -126,8 +127,16 @@ def error_of(result: RunResult, finished: Finished, *, command: str, site: Path)
 
 
 def _broken(result: RunResult, finished: Finished, again: str) -> ProvisionError:
-    told = result.messages[-1] if result.messages else f"Ansible ended with code {finished.code} and said nothing"
-    return TaskFailed(told.removeprefix("[ERROR]: "), hint=f"for all that Ansible says: {again} -vv")
+    """Ansible ended badly without a failed task: the playbook, the inventory or the installation is at fault."""
+    told = "\n".join(result.messages)
+    said = re.search(r"\[ERROR\]: (.+)", told)
+    origin = re.search(r"^Origin: (.+?):(\d+)", told, re.MULTILINE)
+    unsaid = result.messages[-1] if result.messages else f"Ansible ended with code {finished.code} and said nothing"
+    return TaskFailed(
+        said[1] if said else unsaid,
+        hint=f"for all that Ansible says: {again} -vv",
+        location=Location(origin[1], int(origin[2])) if origin else None,
+    )
 
 
 def _names(failures: Iterable[Failure]) -> str:

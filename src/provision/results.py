@@ -102,7 +102,7 @@ class RunResult:
     warnings: tuple[Problem, ...] = ()
     """What the check of the machines found worth saying, but no reason to stop."""
     messages: tuple[str, ...] = ()
-    """Errors that Ansible told outside any task: a broken playbook, a missing file."""
+    """The last that Ansible said outside any task: why a playbook cannot be run, a missing file."""
     status: Mapping[str, Any] | None = None
     """What the status playbook found."""
 
@@ -167,8 +167,8 @@ class Reducer:
                 self._role_since = (task.role or task.phase, at)
             case HostResult():
                 self._add_result(event)
-            case Message(_, text, is_error) if is_error:
-                self._messages.append(words.without_secrets(text))
+            case Message(_, text):
+                self._messages = [*self._messages, words.without_secrets(text)][-words.LAST_LINES :]
             case Ended(at):
                 self._close(at)
                 self._correct(event)
@@ -225,8 +225,15 @@ class Reducer:
             missing = count - tally.changed
             if missing > 0:
                 self._tallies[host] = replace(tally, changed=count, ok=max(0, tally.ok - missing))
-        rescued = {host for host, count in ended.rescued.items() if count}
-        self._failures = [failure for failure in self._failures if failure.host not in rescued]
+        # A host goes on after a rescued failure and stops at one that stands: the rescued ones are its first.
+        left = dict(ended.rescued)
+        standing = []
+        for failure in self._failures:
+            if left.get(failure.host, 0) > 0:
+                left[failure.host] -= 1
+            else:
+                standing.append(failure)
+        self._failures = standing
 
     def _close(self, at: float) -> None:
         self._close_role(at)

@@ -60,7 +60,8 @@ def run(call: Invocation, on_event: Callable[[events.AnyEvent], None]) -> Finish
 
     def handle(record: dict[str, Any]) -> bool:
         stop.watch(record.get("pid"))
-        if (event := events.parse(record, project)) is not None:
+        event = events.parse(record, project)
+        if event is not None and not (stop.asked and isinstance(event, events.Message)):
             on_event(event)
         return False  # nothing is written to disk
 

@@ -42,10 +42,18 @@ def last_words(result: Mapping[str, Any]) -> str:
     said = next(
         (out for key in ("stderr", "module_stderr", "stdout", "module_stdout") if (out := _text(result, key))), ""
     )
-    parts = [] if message.startswith(_EMPTY_MESSAGES) and said else [message]
+    if message.startswith(_EMPTY_MESSAGES):
+        message = "" if said else _ended(result) or message
+    parts = [message]
     if said and said not in message:
         parts.append("\n".join(said.splitlines()[-LAST_LINES:]))
     return without_secrets("\n".join(part for part in parts if part)) or "no explanation was given"
+
+
+def _ended(result: Mapping[str, Any]) -> str:
+    command = result.get("cmd")
+    shown = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+    return f"`{shown}` ended with code {result.get('rc')} and said nothing" if shown else ""
 
 
 def _text(result: Mapping[str, Any], key: str) -> str:

@@ -182,7 +182,8 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
         verbosity=max(0, render.verbosity() - 1),
     )
     reducer = Reducer([host.name for host in site.hosts], check=check)
-    with live.watch(phases_of(playbook), keep=request.workflow.effect is not Effect.READS) as view:
+    reading = check or request.workflow.effect is Effect.READS
+    with live.watch(phases_of(playbook), keep=not reading) as view:
 
         def add(event: AnyEvent) -> None:
             reducer.add(event)
