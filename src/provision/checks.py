@@ -176,14 +176,14 @@ def ranges(site: Site) -> Problems:
     if pods:
         yield from _pod_prefix(site, pods)
     for setting, network in found.items():
-        for host in _members(site):
-            address = _ipv4(host.address)
-            if address and address in network:
-                yield InvalidInput(
-                    f"{host.name} ({address}) lies in {setting} {network}",
-                    hint=f"choose a range for {setting} that holds no machine",
-                    location=_own_location(site, setting) if _is_set(site, setting) else host.location_of("ip", "ansible_host"),
-                )
+        inside = [host for host in _members(site) if (address := _ipv4(host.address)) and address in network]
+        if inside:
+            first = f"{inside[0].name} ({inside[0].address})"
+            yield InvalidInput(
+                f"{first}{f' and {len(inside) - 1} more' if inside[1:] else ''} lies in {setting} {network}",
+                hint=f"choose a range for {setting} that holds no machine",
+                location=site.location_of(setting) if _is_set(site, setting) else inside[0].location_of("ip", "ansible_host"),
+            )
 
 
 def _pod_prefix(site: Site, pods: ipaddress.IPv4Network) -> Problems:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import aliases, specs
+from provision import aliases, inventory, specs
 from provision.errors import Location, UsageError
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _overridden(host: Host, option: Option, origin: Location) -> tuple[tuple[Loc
 
 
 def _sets(item: Definition, option: Option) -> bool:
-    return item.name == option.name or item.name in aliases.aliases_of(option.name)
+    return item.name == option.name or any(use.own == option.name for use in inventory.alias_uses(item))
 
 
 def _place(location: Location | None) -> str | None:

@@ -76,7 +76,7 @@ class Host:
         found: dict[str, Location] = {}
         for item in self.chain:
             found[item.name] = item.location
-            for use in _uses(item):
+            for use in alias_uses(item):
                 if use.own and use.own not in _set_beside(item, self.chain):
                     found[use.own] = item.location
         return found
@@ -109,7 +109,7 @@ class Site:
     @cached_property
     def aliases(self) -> tuple[AliasUse, ...]:
         """The Kubespray names that the site uses, and what they became."""
-        uses = [use for item in self.definitions for use in _uses(item)]
+        uses = [use for item in self.definitions for use in alias_uses(item)]
         return tuple({(use.name, use.own, str(use.value), use.origin): use for use in uses}.values())
 
     def host(self, name: str) -> Host:
@@ -223,7 +223,7 @@ def _is_ours(item: Definition) -> bool:
     return item.location.path == str(root / "groups.yml") or item.location.path.startswith(f"{root / 'group_vars'}{os.sep}")
 
 
-def _uses(item: Definition) -> tuple[AliasUse, ...]:
+def alias_uses(item: Definition) -> tuple[AliasUse, ...]:
     """What one definition means when its name is one of Kubespray's; nothing when it is not or is refused."""
     alias = aliases.table().get(item.name)
     if alias is None or not alias.applies(item.value):

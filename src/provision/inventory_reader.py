@@ -309,7 +309,7 @@ def _invalid(error: BaseException, source: Path) -> InvalidInput:
     if ini_line := _ini_line(chain):
         number, line = ini_line
         location = Location(location.path, number)
-        text = f"`{line}` is no section header" if line.startswith("[") and not line.endswith("]") else f"`{line}`: {text}"
+        text = f"`{line}` is no section header" if _is_broken_header(line) else f"`{line}`: {text}"
     return InvalidInput(f"cannot be read: {text}", hint="correct this line and validate again", location=location)
 
 
@@ -340,14 +340,23 @@ def _place(chain: list[BaseException]) -> Location | None:
 
 
 def _ini_line(chain: list[BaseException]) -> tuple[int, str] | None:
-    """Number and text of the line at which the INI parser stopped. It tells nobody else than its own stack frame."""
+    """Number and text of the line at which the INI parser stopped. It tells nobody else than its own stack frame.
+
+    A section header without its bracket is taken for a host or a group at first, and fails only later: it goes first.
+    """
     for error in chain:
         frame = error.__traceback__
         while frame is not None:
             known = frame.tb_frame.f_locals
             if frame.tb_frame.f_code.co_name == "_parse" and {"lines", "line"} <= known.keys():
                 lines = [str(line).strip() for line in known["lines"]]
-                number = known["decl"]["line"] if "decl" in known else lines.index(str(known["line"]).strip()) + 1
+                stopped = known["decl"]["line"] if "decl" in known else lines.index(str(known["line"]).strip()) + 1
+                broken = (number for number, line in enumerate(lines, 1) if _is_broken_header(line))
+                number = next(broken, stopped)
                 return number, lines[number - 1]
             frame = frame.tb_next
     return None
+
+
+def _is_broken_header(line: str) -> bool:
+    return line.startswith("[") and "]" not in line

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.unit.sites import FIXTURES, write_site
+
+from provision.errors import InvalidInput
+from provision.validate import notices, validate
+
+# The mistake, the line that is named, and words of the message and of the hint.
+REFUSED = [
+    ("misspelt_variable.ini", 14, "cluster_verison is not known", "cluster_version"),
+    ("unknown_kubespray_variable.ini", 14, "Kubespray's kube_apiserver_request_timeout has no counterpart", "from_kubespray"),
+    ("two_etcd_members.ini", 6, "etcd has 2 members", "one or three"),
+    ("vip_is_a_node.ini", 13, "10.77.0.12 is the address of master2", "free address"),
+    ("overlapping_ranges.ini", 14, "overlap", "cluster_pod_cidr"),
+    ("unknown_version.ini", 14, "1.29.1 is not in the catalog", "1.36.4"),
+    ("host_in_no_group.ini", 2, "spare1 is in no group", "kube_node"),
+    ("broken_yaml.yml", 6, "cannot be read", "correct this line"),
+    ("broken_ini.ini", 9, r"`\[kube_node` is no section header", "correct this line"),
+    ("unreadable_key.ini", 14, "/nonexistent/id_ed25519", "path"),
+    ("misspelt_group.ini", 1, "kube_control_plan is not known", "kube_control_plane"),
+    ("same_address.ini", 10, "the same address 10.77.0.13", "its own"),
+    ("node_name.ini", 10, "worker_1 cannot be a node's name", "worker-1"),
+    ("wrong_type.ini", 14, "'true' is not a truth value", "True with a capital"),
+    ("wrong_choice.ini", 14, "'calcio' is not one of", "calico"),
+    ("wrong_runtime.ini", 14, "container_manager=docker", "take the line out"),
+    ("two_ways_to_the_api.ini", 14, "exclude each other", "cluster_vip"),
+    ("machine_in_pod_range.ini", 14, "3 more lies in cluster_pod_cidr", "holds no machine"),
+    ("missing_bundle.ini", 14, "/nonexistent/bundle does not exist", "provision bundle create"),
+    ("mirror_without_bundle.ini", 14, "cluster_mirror_url needs cluster_bundle", "cluster_bundle"),
+    ("no_control_plane.yml", 0, "no control plane", "kube_control_plane"),
+]
+
+
+@pytest.mark.parametrize(("file", "line", "message", "hint"), REFUSED, ids=[entry[0] for entry in REFUSED])
+def test_a_mistake_is_refused_with_one_message_and_its_place(file: str, line: int, message: str, hint: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        validate(FIXTURES / file)
+    error = caught.value
+    assert error.exit_code == 3
+    assert error.location is not None
+    assert (Path(error.location.path).name, error.location.line) == (file, line)
+    assert hint in (error.hint or "")
+    assert file == "machine_in_pod_range.ini" or not error.others
+
+
+def test_every_fixture_is_used() -> None:
+    good = {"good.ini", "kubespray.ini"}
+    assert {file.name for file in FIXTURES.iterdir()} == good | {entry[0] for entry in REFUSED}
+
+
+@pytest.mark.parametrize("file", ["good.ini", "kubespray.ini"])
+def test_a_good_site_passes_in_time(file: str) -> None:
+    start = time.monotonic()
+    site = validate(FIXTURES / file)
+    assert time.monotonic() - start < 2
+    assert notices(site) == ()
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    variables = "cluster_verison=1\ncluster_vip=192.0.2.11\nkube_log_level=5\ncontainer_manager=docker\ncluster_api_port=6443"
+    with pytest.raises(InvalidInput) as caught:
+        validate(write_site(tmp_path, variables))
+    messages = [problem.message for problem in (caught.value, *caught.value.others)]
+    assert len(messages) == 5
+    assert {problem.location.line for problem in (caught.value, *caught.value.others) if problem.location} == {11, 12, 13, 14, 15}
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ("cluster_pod_cidr=10.244.1.0/16", "write 10.244.0.0/16"),
+        ("cluster_pod_cidr=fd00::/48", "is not an IPv4 range"),
+        ("cluster_pod_prefix=16", "does not divide"),
+        ("cluster_pod_prefix=many", "'many' is not a whole number"),
+        ("cluster_pod_cidr=10.244.0.0/24\ncluster_pod_prefix=25\ncluster_service_cidr=10.96.0.0/8", "IPv4 range"),
+        ("cluster_service_cidr=172.0.0.0/8", "not a size"),
+        ("cluster_vip=nowhere", "not an IPv4 address"),
+        ("cluster_vip=10.244.3.3", "lies in cluster_pod_cidr"),
+        ("cluster_vip=192.0.2.9\ncluster_api_port=6443", "taken by the API servers"),
+        ("cluster_api_port=6443", "taken by the API servers"),
+        ("cluster_api_port=70000", "not a port"),
+        ("cluster_domain=Example.org", "not a DNS name"),
+        ("cluster_bundle=bundle\ncluster_mirror_url=http://m\ncluster_mirror_registry=m:1", "absolute"),
+        ("ansible_hosst=1.2.3.4", "did you mean ansible_host"),
+        ("__cluster_secret=1", "is internal"),
+        ("containerd_nonsense=1", "containerd_nonsense is not known"),
+        ("host_packages=vim", r"write \[vim\]"),
+        ("access_ip=192.0.2.99", "is not its address"),
+        ("kube_version=v1.35.4\ncluster_version=1.36.4", "keep cluster_version"),
+    ],
+)
+def test_structure(variables: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        validate(write_site(tmp_path, variables))
+    told = "\n".join(f"{problem} {problem.hint}" for problem in (caught.value, *caught.value.others))
+    import re
+
+    assert re.search(message, told), told
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "[kube_control_plane]\ncp1\n",
+        "[kube_control_plane]\ncp1 ansible_host=cp1.example.org\n",
+        "[kube_control_plane]\ncp1 ip=127.0.0.1\n",
+    ],
+)
+def test_every_machine_needs_an_address_that_others_reach(hosts: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"no IPv4 address|cannot reach") as caught:
+        validate(write_site(tmp_path, hosts=hosts))
+    assert caught.value.location is not None
+    assert caught.value.location.line == 2
+
+
+def test_a_setting_of_the_cluster_is_the_same_everywhere(tmp_path: Path) -> None:
+    site = write_site(tmp_path, files={"group_vars/kube_node.yml": "cluster_domain: example.org\n"})
+    with pytest.raises(InvalidInput, match="cluster_domain is cluster.local on cp1 and example.org on node1") as caught:
+        validate(site)
+    assert str(caught.value.location).endswith("kube_node.yml:1")
+
+
+def test_a_file_that_no_group_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no group kube_nodes") as caught:
+        validate(write_site(tmp_path, files={"group_vars/kube_nodes.yml": "host_packages: [vim]\n"}))
+    assert caught.value.hint == "name it kube_node.yml"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "said"),
+    [
+        (0o600, "-----BEGIN OPENSSH PRIVATE KEY-----\n", None),
+        (0o000, "-----BEGIN OPENSSH PRIVATE KEY-----\n", "cannot be read"),
+        (0o644, "-----BEGIN OPENSSH PRIVATE KEY-----\n", "open to other users"),
+        (0o600, "ssh-ed25519 AAAA me\n", "not a private key"),
+    ],
+)
+def test_ssh_keys_can_be_used(mode: int, text: str, said: str | None, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(text)
+    key.chmod(mode)
+    site = write_site(tmp_path, f"ansible_ssh_private_key_file={key}")
+    if said is None:
+        validate(site)
+    else:
+        with pytest.raises(InvalidInput, match=said):
+            validate(site)
+
+
+def test_what_is_no_mistake_is_noticed(tmp_path: Path) -> None:
+    site = validate(
+        write_site(
+            tmp_path,
+            "backup_owner=me\nargocd_enabled=False\ncluster_vip=192.0.3.9",
+            hosts="[kube_control_plane]\ncp1 ansible_host=192.0.2.1\n[bastion]\nb ansible_host=192.0.2.9\n",
+        )
+    )
+    told = "\n".join(notices(site))
+    for words in ("backup_owner is not ours", "argocd_enabled has no effect", "b: in no group of ours", "not in the /24 of cp1"):
+        assert words in told
+
+
+def test_names_of_the_overlay_are_not_judged(tmp_path: Path) -> None:
+    overlay = tmp_path / "over" / "overlay.yml"
+    overlay.parent.mkdir()
+    overlay.write_text("all:\n  hosts:\n    cp1: {kubernetes_something_new: 1}\n")
+    assert validate(write_site(tmp_path), overlay).overlay == overlay
