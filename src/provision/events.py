@@ -90,7 +90,9 @@ class HostFailed(HostResult):
 
 @dataclass(frozen=True, slots=True)
 class HostUnreachable(HostResult):
-    """The host could not be reached, or did not let us in."""
+    """The host could not be reached, or did not let us in; `ignored` when the playbook expects that."""
+
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def _host_event(kind: str, at: float, data: Mapping[str, Any], project: Path | N
         case "runner_on_failed":
             return HostFailed(at, host, task, result, ignored=bool(data.get("ignore_errors")))
         case "runner_on_unreachable":
-            return HostUnreachable(at, host, task, result)
+            # Where the playbook ignores it, Ansible counts the task as skipped and says why.
+            return HostUnreachable(at, host, task, result, ignored="skip_reason" in result)
     return None
 
 

@@ -101,7 +101,7 @@ class _Lines:
         if isinstance(event, HostChanged):
             self._changed.add(event.host)
             render.detail(f"    changed {event.host}: {', '.join(words.diff_summary(event.result)) or event.task.name}")
-        elif isinstance(event, HostUnreachable) or (isinstance(event, HostFailed) and not event.ignored):
+        elif isinstance(event, HostUnreachable | HostFailed) and not event.ignored:
             failure = failure_of(event)
             step = _step(event.task.role, event.task.name)
             render.info(f"FAILED {event.host}: {step}: {words_of(failure).splitlines()[0]}")
@@ -134,7 +134,7 @@ class _Live:
                 self._steps[host] = (_step(task.role, task.name), at)
             case HostFailed(_, host, _, _, ignored) if not ignored:
                 self._failed[host] = words_of(failure_of(event)).splitlines()[0]
-            case HostUnreachable(_, host):
+            case HostUnreachable(_, host, _, _, ignored) if not ignored:
                 self._failed[host] = words_of(failure_of(event)).splitlines()[0]
             case HostChanged(_, host):
                 self._changed.add(host)

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from provision import render
 from provision.outcome import meaning_of, words_of
-from provision.results import Change, Failure, RunResult
+from provision.results import Change, Failure, Problem, RunResult, problems_in
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from provision.inventory import Site
-    from provision.results import Problem
     from provision.state import Record
     from provision.workflows import Outcome
 
@@ -198,7 +197,7 @@ def _number(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def status(found: Mapping[str, Any], problems: Sequence[Problem]) -> RenderableType:
+def status(found: Mapping[str, Any]) -> RenderableType:
     """The health of a cluster: nodes, the ways to the API, etcd, certificates, what differs from the site."""
     parts: list[RenderableType] = []
     if nodes := found.get("nodes"):
@@ -216,9 +215,9 @@ def status(found: Mapping[str, Any], problems: Sequence[Problem]) -> RenderableT
         table = render.table(("", ""), facts)
         table.show_header = False
         parts.append(table)
-    if problems:
-        parts += [_problem_line("problem", problem) for problem in problems]
-    else:
+    problems = problems_in(found.get("problems"))
+    parts += [_problem_line("problem", problem) for problem in problems]
+    if not problems:
         parts.append(Text("The cluster is healthy.", style="bold green"))
     return Group(*parts)
 

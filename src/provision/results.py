@@ -197,7 +197,7 @@ class Reducer:
     def _add_result(self, event: HostResult) -> None:
         if isinstance(event.result.get(_STATUS), Mapping):
             self._status = event.result[_STATUS]
-        self._warnings.update(dict.fromkeys(_problems(event.result.get(_WARNINGS))))
+        self._warnings.update(dict.fromkeys(problems_in(event.result.get(_WARNINGS))))
         match event:
             case HostOk():
                 self._count(event.host, "ok")
@@ -210,9 +210,10 @@ class Reducer:
                 self._count(host, "ok" if ignored else "failed")
                 if not ignored:
                     self._failures.append(failure_of(event))
-            case HostUnreachable():
-                self._count(event.host, "unreachable")
-                self._failures.append(failure_of(event))
+            case HostUnreachable(_, host, _, _, ignored):
+                self._count(host, "skipped" if ignored else "unreachable")
+                if not ignored:
+                    self._failures.append(failure_of(event))
 
     def _count(self, host: str, outcome: str) -> None:
         tally = self._tallies.get(host, Tally())
@@ -251,13 +252,14 @@ class Reducer:
 
 def failure_of(event: HostFailed | HostUnreachable) -> Failure:
     """The failure that an event tells of."""
-    problems = _problems(event.result.get(_PROBLEMS))
+    problems = problems_in(event.result.get(_PROBLEMS))
     verifying = bool(event.result.get(_VERIFY)) or event.task.phase.lower().startswith("verify")
     unreachable = isinstance(event, HostUnreachable)
     return Failure(event.host, event.task, words.last_words(event.result), unreachable, problems, verifying)
 
 
-def _problems(told: Any) -> tuple[Problem, ...]:
+def problems_in(told: Any) -> tuple[Problem, ...]:
+    """The problems in a module's result: `[{check, message, hint}]`."""
     entries = [entry for entry in told or [] if isinstance(entry, Mapping)]
     return tuple(
         Problem(*(words.without_secrets(str(entry.get(key) or "")) for key in _PROBLEM_KEYS)) for entry in entries

@@ -97,6 +97,7 @@ def environment(project: Path, strategy: Strategy) -> dict[str, str]:
     """What Ansible finds in its environment, over what the operator has there."""
     chosen = {
         "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(project / "plugins" / "callback"),  # ansible-runner adds its own to these
         "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner would switch it off
         "ANSIBLE_NOCOLOR": "True",
         "ANSIBLE_DISPLAY_OK_HOSTS": "False",

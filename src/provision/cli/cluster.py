@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,21 +91,18 @@ def status(
 
         provision status -i site.ini --output json | jq .etcd
     """
-    from provision import health, reports
+    from provision import reports
 
     done = _read("status", inventory, strategy)
-    if done.error is not None:
+    if done.result.status is None:
         _finish(done)
-    found = done.result.status or {}
-    problems = health.problems(found)
-    error = VerifyFailed("; ".join(problem.message for problem in problems)) if problems else None
-    document = {
-        **found,
-        "healthy": error is None,
-        "problems": [asdict(problem) for problem in problems],
-        "error": error.as_dict() if error else None,
-    }
-    render.emit(document, lambda: reports.status(found, problems))
+        return
+    # Dead machines are part of the status, and no reason not to show it.
+    found = done.result.status
+    messages = [str(problem.get("message", "")) for problem in found.get("problems") or []]
+    error = VerifyFailed("; ".join(messages)) if messages else None
+    document = {**found, "healthy": error is None, "error": error.as_dict() if error else None}
+    render.emit(document, lambda: reports.status(found))
     if error is not None:
         raise typer.Exit(error.exit_code)
 
