@@ -1,0 +1,212 @@
+#!/usr/bin/python
+"""Make this host a control plane and keep it as its configuration says; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeadm_control_plane
+short_description: Make this host a control plane, or bring a control plane to a changed configuration
+description:
+  - All control planes have the cluster's authorities before they start, and etcd runs beside them. So each one is brought up by the
+    same phases of C(kubeadm init), all at the same time, and none waits for a first one. What belongs to the cluster and not to a
+    host (the kubeadm ConfigMaps, kube-proxy, the rules for joining) is the work of M(kubeadm_publish).
+  - A half-finished bring-up is gone through again; authorities that exist stay.
+  - On a member the static pods that the configuration asks for are compared with those that run. A changed one is replaced, waited
+    for, and put back when it does not come up. Run the task with C(throttle=1): other control planes must be ready before one is touched.
+options:
+  config: {description: "kubeadm's InitConfiguration and ClusterConfiguration as YAML, without secrets.", type: str, required: true}
+  address: {description: Where the API server of this host answers., type: str, required: true}
+  cert_sans: {description: Names and addresses that its certificate must hold., type: list, elements: str, default: []}
+  peers: {description: Addresses of the other control planes., type: list, elements: str, default: []}
+  timeout: {description: Seconds to wait for a component., type: int, default: 120}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: provision
+"""
+
+EXAMPLES = r"""
+- name: Run the control plane
+  kubeadm_control_plane:
+    config: "{{ __control_plane_config }}"
+    address: 10.77.0.11
+  throttle: 1
+"""
+
+RETURN = r"""
+action:
+  description: C(none), C(created), or what was replaced.
+  type: str
+  returned: always
+"""
+
+import glob
+import os
+import socket
+import ssl
+
+from ansible.module_utils.atomic import read, write  # type: ignore[import-not-found]
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
+    API_PORT,
+    APPLIED,
+    KUBERNETES,
+    PKI,
+    KubeadmError,
+    endpoint,
+    last_words,
+    private_directory,
+    run,
+    started,
+    unanswered,
+    wait_until,
+    write_private,
+)
+
+MANIFESTS = f"{KUBERNETES}/manifests"
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+# Preflight is ours; etcd is no pod; the rest belongs to the cluster and is published once.
+SKIPPED = "preflight,etcd,upload-config,upload-certs,bootstrap-token,addon,show-join-command"
+
+
+class ControlPlane:
+    """This host as a control plane."""
+
+    def __init__(self, config, address, timeout):
+        self.config, self.address, self.timeout = config, address, timeout
+
+    def health(self, component):
+        """Return None when the component works, else why not."""
+        if component == "kube-apiserver":
+            return unanswered(f"https://{endpoint(self.address)}/readyz")
+        port = 10257 if component == "kube-controller-manager" else 10259
+        return unanswered(f"https://127.0.0.1:{port}/healthz", verify=False)
+
+    def kubeadm(self, *words, env=None):
+        """Run kubeadm with the wanted configuration."""
+        with private_directory() as directory:
+            return run("kubeadm", *words, "--config", write_private(directory, "kubeadm.yaml", self.config), env=env)
+
+    def create(self):
+        """Bring the host up; what an earlier attempt left is made again, except the authorities."""
+        for path in [*glob.glob(f"{KUBERNETES}/*.conf"), *glob.glob(f"{PKI}/apiserver.*")]:
+            os.unlink(path)
+        try:
+            self.kubeadm("init", "--skip-phases", SKIPPED)
+        except KubeadmError as error:
+            raise KubeadmError(f"{error}\n{last_words('kube-apiserver')}") from error
+        os.chmod("/var/lib/kubelet/config.yaml", 0o600)
+        # It passes by RBAC and is needed no more; `kubeadm init phase kubeconfig super-admin` makes it again.
+        os.unlink(f"{KUBERNETES}/super-admin.conf")
+        self.wait("kube-apiserver", 0)
+
+    def wanted_manifests(self):
+        """The static pods that the configuration asks for, by component."""
+        with private_directory() as directory:
+            self.kubeadm("init", "phase", "control-plane", "all", "--dry-run", env={"KUBEADM_INIT_DRYRUN_DIR": directory})
+            return {name: (read(os.path.join(directory, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
+
+    def replace(self, component, text):
+        """Replace a static pod and wait for the new one; the old one comes back when it does not work."""
+        path = os.path.join(MANIFESTS, f"{component}.yaml")
+        before = read(path)
+        write(path, text.encode(), 0o600, 0, 0)
+        try:
+            self.wait(component, os.stat(path).st_mtime)
+        except KubeadmError:
+            if before is not None:
+                write(path, before, 0o600, 0, 0)
+                wait_until(lambda: self.health(component), self.timeout)
+            raise
+
+    def wait(self, component, since):
+        """Wait until a process of the component that is younger than `since` (epoch) works."""
+
+        def reason():
+            return "its new pod has not started" if started(component) < since else self.health(component)
+
+        said = wait_until(reason, self.timeout)
+        if said:
+            raise KubeadmError(f"{component} does not work after {self.timeout} s: {said}\n{last_words(component)}")
+
+    def certificate_names(self):
+        """Names and addresses in the certificate that the API server shows."""
+        context = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
+        with socket.create_connection((self.address, API_PORT), timeout=5) as plain:
+            with context.wrap_socket(plain, server_hostname=self.address) as secured:
+                return {value for _, value in secured.getpeercert()["subjectAltName"]}
+
+    def renew_certificate(self):
+        """Make the API server's certificate again; the API server sees the new file by itself."""
+        for path in glob.glob(f"{PKI}/apiserver.*"):
+            os.unlink(path)
+        self.kubeadm("init", "phase", "certs", "apiserver")
+
+
+def unready(peers):
+    """The other control planes that do not answer."""
+    return [peer for peer in peers if unanswered(f"https://{endpoint(peer)}/readyz")]
+
+
+def version_of(config):
+    """The Kubernetes version that a configuration names."""
+    return next((line.split(":", 1)[1].strip() for line in config.splitlines() if line.startswith("kubernetesVersion:")), "")
+
+
+def reconcile(module, plane, applied):
+    """Bring a member to the wanted configuration; returns (what was done, diff)."""
+    if version_of(applied) != version_of(plane.config):
+        module.fail_json(msg=f"this control plane runs {version_of(applied)}; `provision upgrade` brings it to {version_of(plane.config)}")
+    wanted = plane.wanted_manifests()
+    current = {name: (read(os.path.join(MANIFESTS, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
+    todo = [name for name in COMPONENTS if wanted[name] != current[name]]
+    try:
+        lacking = sorted(set(module.params["cert_sans"]) - plane.certificate_names())
+    except OSError:  # an API server that is down is the business of the wait below, and of the status
+        lacking = []
+    diff = [{"before_header": name, "after_header": name, "before": current[name], "after": wanted[name]} for name in todo]
+    if lacking:
+        diff.append({"before": "", "after": "".join(f"certificate of the API server: {name}\n" for name in lacking)})
+    if not module.check_mode:
+        if todo and unready(module.params["peers"]):
+            module.fail_json(msg=f"nothing was changed here: the API server on {', '.join(unready(module.params['peers']))} is not ready")
+        for name in todo:
+            plane.replace(name, wanted[name])
+        if lacking:
+            plane.renew_certificate()
+        if applied != plane.config:
+            write(APPLIED, plane.config.encode(), 0o600, 0, 0)
+    return [*todo, *(["certificate"] if lacking else [])], diff
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "cert_sans": {"type": "list", "elements": "str", "default": []},
+            "peers": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    plane = ControlPlane(module.params["config"], module.params["address"], module.params["timeout"])
+    applied = read(APPLIED)
+    try:
+        if applied is not None:
+            done, diff = reconcile(module, plane, applied.decode())
+            module.exit_json(changed=bool(done), action=", ".join(done) or "none", diff=diff)
+        if not module.check_mode:
+            plane.create()
+            write(APPLIED, plane.config.encode(), 0o600, 0, 0)
+    except KubeadmError as error:
+        module.fail_json(msg=str(error))
+    diff = [{"before": "", "after": plane.config, "after_header": "control plane"}]
+    module.exit_json(changed=True, action="created", diff=diff)
+
+
+if __name__ == "__main__":
+    main()

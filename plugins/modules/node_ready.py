@@ -1,0 +1,129 @@
+#!/usr/bin/python
+"""Wait until nodes are ready and serve with a certificate of the cluster; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_ready
+short_description: Approve the serving certificates of nodes and wait until the nodes are ready
+description:
+  - Runs on one control plane, after the pod network. A node is done when its condition C(Ready) is true and its kubelet shows a certificate
+    that the cluster's authority signed for its address.
+  - What is approved is decided by the program C(provision-csr-approver) of the role control_plane, the same that approves renewals later.
+options:
+  nodes: {description: Each has C(name) and C(address)., type: list, elements: dict, required: true}
+  address: {description: Address of the API server of this host., type: str, required: true}
+  approver: {description: The program that approves., type: path, default: /usr/local/libexec/provision-csr-approver}
+  timeout: {description: Seconds to wait for all of them., type: int, default: 180}
+attributes:
+  check_mode:
+    support: full
+author: provision
+"""
+
+EXAMPLES = r"""
+- name: Wait for the nodes
+  node_ready:
+    nodes: [{name: worker1, address: 10.77.0.21}]
+    address: 10.77.0.11
+"""
+
+RETURN = r"""
+approved:
+  description: Certificate requests that were, or would be, approved.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import json
+import os
+import socket
+import ssl
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
+    ADMIN,
+    PKI,
+    KubeadmError,
+    endpoint,
+    kubectl_json,
+    run,
+    wait_until,
+)
+
+KUBELET_PORT = 10250
+
+
+def certificate_missing(address):
+    """Why the kubelet at `address` does not serve with a certificate of the cluster, or None."""
+    context = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
+    try:
+        with socket.create_connection((address, KUBELET_PORT), timeout=3) as plain:
+            context.wrap_socket(plain, server_hostname=address).close()
+    except (OSError, ValueError) as error:
+        return f"serves without a certificate of the cluster ({error})"
+    return None
+
+
+def not_ready(node):
+    """Why a Node object is not ready, or None."""
+    for condition in node.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready":
+            return None if condition["status"] == "True" else f"is not ready: {condition.get('message', '')}"
+    return "has not reported yet"
+
+
+class Waiting:
+    """Nodes that are not done, and what was approved for them so far."""
+
+    def __init__(self, params, dry_run):
+        self.todo = {node["name"]: node["address"] for node in params["nodes"]}
+        self.server, self.approver, self.dry_run = params["address"], params["approver"], dry_run
+        self.approved, self.refused, self.reasons = [], {}, {}
+
+    def approve(self):
+        """Let the approver judge what waits."""
+        dry = ["--dry-run"] if self.dry_run else []
+        said = json.loads(run(self.approver, ADMIN, "--server", f"https://{endpoint(self.server)}", *dry))
+        self.approved += said["approved"]
+        self.refused.update(said["refused"])
+
+    def look(self):
+        """Return what is still missing as one line, or None."""
+        without = {name: certificate_missing(address) for name, address in self.todo.items()}
+        if any(without.values()):
+            self.approve()
+        nodes = {node["metadata"]["name"]: node for node in kubectl_json("get", "nodes", server=self.server)["items"]}
+        reasons = {name: without[name] or not_ready(nodes.get(name, {})) for name in self.todo}
+        self.reasons = {name: reason for name, reason in reasons.items() if reason}
+        self.todo = {name: address for name, address in self.todo.items() if name in self.reasons}
+        return "; ".join(f"{name} {reason}" for name, reason in self.reasons.items()) or None
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "nodes": {"type": "list", "elements": "dict", "required": True},
+            "address": {"type": "str", "required": True},
+            "approver": {"type": "path", "default": "/usr/local/libexec/provision-csr-approver"},
+            "timeout": {"type": "int", "default": 180},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode and not (os.path.exists(ADMIN) and os.path.exists(module.params["approver"])):
+        module.exit_json(changed=False, approved=[])
+    waiting = Waiting(module.params, module.check_mode)
+    try:
+        said = wait_until(waiting.look, 0 if module.check_mode else module.params["timeout"], pause=0.5)
+    except KubeadmError as error:
+        module.fail_json(msg=str(error))
+    if said and not module.check_mode:
+        refused = "".join(f"\ncertificate request {name} was not approved: {reason}" for name, reason in waiting.refused.items())
+        module.fail_json(msg=f"after {module.params['timeout']} s: {said}{refused}")
+    module.exit_json(changed=bool(waiting.approved), approved=waiting.approved)
+
+
+if __name__ == "__main__":
+    main()

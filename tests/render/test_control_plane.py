@@ -1,0 +1,147 @@
+"""The control plane's files, judged by the programs that read them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.plugins.loader import init_plugin_loader
+
+from tests.render.rendering import Role
+
+init_plugin_loader()
+
+CLUSTER: dict[str, Any] = {
+    "cluster_version": "1.36.4",
+    "cluster_name": "site",
+    "cluster_domain": "cluster.local",
+    "cluster_pod_cidr": "10.244.0.0/16",
+    "cluster_pod_prefix": 24,
+    "cluster_service_cidr": "10.96.0.0/12",
+    "cluster_api_host": "api.cluster.local",
+    "cluster_api_ip": "10.77.0.10",
+    "cluster_api_endpoint": "api.cluster.local:8443",
+    "cluster_node_name": "cp1",
+    "cluster_address": "10.77.0.11",
+    "cluster_network_provider": "routed",
+    "cluster_etcd_members": [{"host": f"cp{n}", "name": f"cp{n}", "address": f"10.77.0.1{n}"} for n in (1, 2, 3)],
+}
+SITES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "no-proxy": {"cluster_network_provider": "cilium"},
+    "iptables": {"control_plane_proxy_mode": "iptables", "control_plane_proxy_conntrack_max_per_core": 0},
+    "arguments": {
+        "control_plane_apiserver_extra_args": [{"name": "profiling", "value": True}, {"name": "event-ttl", "value": "2h"}],
+        "control_plane_scheduler_extra_args": [{"name": "v", "value": 4}],
+        "control_plane_cert_sans": ["k8s.example.org", "192.0.2.1", "10.77.0.10"],
+        "control_plane_feature_gates": ["AllAlpha=false"],
+        "control_plane_key_algorithm": "RSA-4096",
+        "control_plane_workloads_allowed": True,
+    },
+}
+
+
+def site(name: str) -> Role:
+    role = Role("control_plane", **(CLUSTER | SITES[name]))
+    role.variables["ansible_search_path"] = [str(role.path)]
+    return role
+
+
+def documents(role: Role) -> dict[str, dict[str, Any]]:
+    return {document["kind"]: document for document in yaml.safe_load_all(role.value("__control_plane_config"))}
+
+
+def arguments(document: dict[str, Any], component: str) -> dict[str, str]:
+    return {argument["name"]: argument["value"] for argument in document[component]["extraArgs"]}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_kubeadm_takes_the_configuration(name: str, tmp_path: Path) -> None:
+    kubeadm = shutil.which("kubeadm")
+    if not kubeadm:
+        pytest.skip("kubeadm is not installed here")
+    path = tmp_path / "kubeadm.yaml"
+    path.write_text(site(name).value("__control_plane_config"), encoding="utf-8")
+    done = subprocess.run([kubeadm, "config", "validate", "--config", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr.upper()
+
+
+def test_the_defaults_are_safe() -> None:
+    found = documents(site("defaults"))
+    cluster = found["ClusterConfiguration"]
+    server = arguments(cluster, "apiServer")
+    assert server["encryption-provider-config"].endswith("encryption.yaml")
+    assert server["kubelet-certificate-authority"] == "/etc/kubernetes/pki/ca.crt"
+    assert "anonymous-auth" not in server
+    assert server["enable-admission-plugins"] == "NodeRestriction"
+    for component in ("apiServer", "controllerManager", "scheduler"):
+        assert arguments(cluster, component)["profiling"] == "false"
+        assert arguments(cluster, component)["tls-min-version"] == "VersionTLS12"
+    assert cluster["dns"] == {"disabled": True}
+    assert cluster["apiServer"]["certSANs"] == ["api.cluster.local", "10.77.0.10", "localhost", "127.0.0.1"]
+    assert "taints" not in found["InitConfiguration"]["nodeRegistration"]
+
+
+def test_a_sites_argument_replaces_ours() -> None:
+    cluster = documents(site("arguments"))["ClusterConfiguration"]
+    names = [argument["name"] for argument in cluster["apiServer"]["extraArgs"]]
+    assert names.count("profiling") == 1
+    assert arguments(cluster, "apiServer")["profiling"] == "True"
+    assert arguments(cluster, "apiServer")["event-ttl"] == "2h"
+    assert arguments(cluster, "apiServer")["feature-gates"] == "AllAlpha=false"
+
+
+def test_a_new_member_changes_nothing_on_the_others() -> None:
+    """Host lists would make every control plane restart when one is added; etcd's members alone have to be known."""
+    before = documents(site("defaults"))["ClusterConfiguration"]
+    role = Role("control_plane", **CLUSTER, cluster_control_planes=[{"host": "new", "name": "new", "address": "10.77.0.99"}])
+    role.variables["ansible_search_path"] = [str(role.path)]
+    assert documents(role)["ClusterConfiguration"] == before
+
+
+def test_a_changed_policy_is_a_changed_pod() -> None:
+    one, other = site("defaults"), Role("control_plane", **CLUSTER, control_plane_audit_policy={"rules": [{"level": "None"}]})
+    other.variables["ansible_search_path"] = [str(other.path)]
+    assert documents(one)["ClusterConfiguration"]["apiServer"]["extraEnvs"] != documents(other)["ClusterConfiguration"]["apiServer"]["extraEnvs"]
+
+
+def test_nobody_is_anonymous_except_for_health() -> None:
+    found = yaml.safe_load(site("defaults").value("__control_plane_authentication"))
+    assert [condition["path"] for condition in found["anonymous"]["conditions"]] == ["/livez", "/readyz", "/healthz"]
+    assert "jwt" not in found
+
+
+def test_authenticators_are_passed_on() -> None:
+    issuer = {"issuer": {"url": "https://id.example.org", "audiences": ["kubernetes"]}}
+    role = Role("control_plane", **CLUSTER, control_plane_jwt_authenticators=[issuer])
+    role.variables["ansible_search_path"] = [str(role.path)]
+    assert yaml.safe_load(role.value("__control_plane_authentication"))["jwt"] == [issuer]
+
+
+def test_the_audit_policy_never_holds_secrets() -> None:
+    policy = yaml.safe_load(site("defaults").value("__control_plane_audit_policy"))
+    for rule in policy["rules"]:
+        if rule["level"] in {"Request", "RequestResponse"}:
+            break
+        resources = [name for group in rule.get("resources", []) for name in group.get("resources", [])]
+        if "secrets" in resources:
+            assert rule["level"] == "Metadata"
+            return
+    pytest.fail("secrets are not held to Metadata before the first rule that writes contents")
+
+
+def test_units_are_what_systemd_reads(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    for name in ("csr-approver.service.j2", "csr-approver.timer.j2"):
+        text = site("defaults").render(name)
+        (tmp_path / f"provision-{name.removesuffix('.j2')}").write_text(text, encoding="utf-8")
+        assert text.startswith("# Managed by provision.\n[Unit]\n")
+    if analyze:
+        units = [str(path) for path in tmp_path.iterdir()]
+        done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+        assert "Unknown" not in done.stderr, done.stderr
