@@ -1,0 +1,184 @@
+"""What was read from the hosts and from the cluster, put together and compared with the site. Pure functions."""
+
+from __future__ import annotations
+
+# Days: kubeadm renews at every upgrade, so a certificate that is this near its end was forgotten.
+CERTIFICATE_WARNING = 30
+# etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
+ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
+
+
+def build(site, hosts, cluster):
+    """The whole `provision_status`.
+
+    `site`: {nodes: [{host, name, control_plane}], etcd_members, version, vip, api_mode, api_endpoint, labels, taints}.
+    `hosts`: {inventory name: what `host_status` read, or None when the host does not answer}.
+    `cluster`: what `cluster_status` read, or None when no control plane could be asked.
+    """
+    cluster = cluster or {}
+    nodes = cluster.get("nodes", [])
+    api = {"mode": site["api_mode"], "endpoint": site["api_endpoint"], "ready": False, **cluster.get("api", {})}
+    status = {
+        "nodes": [{key: value for key, value in node.items() if key != "labels"} for node in nodes],
+        "api": api,
+        "control_plane": {"endpoint": api["endpoint"], "ready": api["ready"], "components": cluster.get("components", [])},
+        "vip": vip(site, hosts),
+        "etcd": cluster.get("etcd", {}),
+        "certificates": certificates(hosts),
+        "versions": versions(nodes, cluster),
+        "drift": drift(site, hosts, nodes) if nodes else [],
+    }
+    if not site["vip"]:
+        del status["vip"]
+    return {**status, "problems": problems(site, hosts, cluster, status)}
+
+
+def vip(site, hosts):
+    """Who holds the VIP; more than one holder means that the balancers do not see each other."""
+    holders = sorted(name for name, host in hosts.items() if host and host["vip_held"])
+    return {"address": site["vip"], "holder": ", ".join(holders), "holders_count": len(holders)}
+
+
+def certificates(hosts):
+    """[{host, name, days_left}] of all hosts, the one that ends first at the top."""
+    rows = [{"host": name, **row} for name, host in hosts.items() if host for row in host["certificates"]]
+    return sorted(rows, key=lambda row: (row["days_left"], row["host"], row["name"]))
+
+
+def versions(nodes, cluster):
+    """The versions that run; several of one kind are joined, the lowest first."""
+
+    def joined(values):
+        return ", ".join(sorted({value for value in values if value}))
+
+    found = {
+        "kubernetes": joined(row["version"].lstrip("v") for row in cluster.get("components", [])),
+        "kubelet": joined(node["version"].lstrip("v") for node in nodes),
+        "containerd": joined(node["runtime"].split("://")[-1].lstrip("v") for node in nodes),
+        "etcd": joined(member["version"] for member in cluster.get("etcd", {}).get("members", [])),
+    }
+    return {name: version for name, version in found.items() if version}
+
+
+def drift(site, hosts, nodes):
+    """What differs from the site: [{host, what}]."""
+    there = {node["name"]: node for node in nodes}
+    wanted = {node["name"]: node for node in site["nodes"]}
+    rows = [{"host": name, "what": "is in the site and no node of the cluster"} for name in wanted if name not in there]
+    rows += [{"host": name, "what": "is a node of the cluster and not in the site"} for name in there if name not in wanted]
+    for name in sorted(set(wanted) & set(there)):
+        rows += [{"host": name, "what": what} for what in node_drift(site, wanted[name], there[name])]
+    for name, host in hosts.items():
+        stopped = [f"{unit} is {state}" for unit, state in (host or {}).get("units", {}).items() if state != "active"]
+        rows += [{"host": name, "what": what} for what in stopped]
+    return rows
+
+
+def node_drift(site, wanted, node):
+    """What of one node differs from the site, a line each."""
+    lines = []
+    if node["version"].lstrip("v") != site["version"]:
+        lines.append(f"runs Kubernetes {node['version'].lstrip('v')}, the site says {site['version']}")
+    if wanted["control_plane"] != ("control-plane" in node["roles"]):
+        lines.append("is a control plane in the site alone" if wanted["control_plane"] else "is a control plane in the cluster alone")
+    labels = wanted.get("labels", {})
+    lines += [f"lacks the label {key}={labels[key]}" for key in labels if node["labels"].get(key) != labels[key]]
+    lines += [f"lacks the taint {taint}" for taint in wanted.get("taints", []) if taint not in node["taints"]]
+    return lines
+
+
+def problem(check, message, hint=""):
+    """One entry of `problems`."""
+    return {"check": check, "message": message, "hint": hint}
+
+
+def problems(site, hosts, cluster, status):
+    """Everything that somebody has to do something about."""
+    return [
+        *host_problems(hosts),
+        *api_problems(cluster, status),
+        *node_problems(site, status["nodes"], hosts),
+        *vip_problems(status.get("vip")),
+        *etcd_problems(status["etcd"]),
+        *certificate_problems(status["certificates"]),
+    ]
+
+
+def host_problems(hosts):
+    """Hosts that do not answer, and units that should run."""
+    rows = []
+    for name, host in hosts.items():
+        if host is None:
+            rows.append(problem("reachable", f"{name} does not answer over ssh", "start it, or take it out with `provision node remove`"))
+            continue
+        for unit, state in host["units"].items():
+            if state != "active":
+                rows.append(problem("unit", f"{unit} on {name} is {state}", f"journalctl -u {unit} on {name} tells why"))
+    return rows
+
+
+def api_problems(cluster, status):
+    """The API, and the parts of the control plane."""
+    if not cluster:
+        return [problem("api", "no control plane could be asked")]
+    api = status["api"]
+    rows = [] if api["ready"] else [problem("api", f"the API does not answer: {api.get('reason', '')}")]
+    for part in cluster.get("components", []):
+        if not part["ready"]:
+            rows.append(problem("control plane", f"{part['name']} on {part['node']} is not ready"))
+    return rows
+
+
+def node_problems(site, nodes, hosts):
+    """Nodes that are missing or not ready; a host that is known to be dead is not told twice."""
+    if not nodes:
+        return []
+    there, silent = {node["name"]: node for node in nodes}, {node["name"] for node in site["nodes"] if hosts.get(node["host"]) is None}
+    rows = [
+        problem("node", f"{node['name']} is no node of the cluster", "`provision cluster` joins it")
+        for node in site["nodes"]
+        if node["name"] not in there
+    ]
+    for node in nodes:
+        if not node["ready"] and node["name"] not in silent:
+            rows.append(problem("node", f"{node['name']} is not ready: {node['reason']}"))
+    return rows
+
+
+def vip_problems(vip_status):
+    """Nobody or several hold the VIP."""
+    if not vip_status or vip_status["holders_count"] == 1:
+        return []
+    if vip_status["holders_count"] == 0:
+        return [problem("vip", f"no host holds {vip_status['address']}", "look at keepalived on the load balancers")]
+    return [problem("vip", f"several hosts hold {vip_status['address']}: {vip_status['holder']}", "they do not see each other's VRRP")]
+
+
+def etcd_problems(etcd):
+    """Members that are ill, alarms, no leader, and a database near its limit."""
+    members = etcd.get("members", [])
+    rows = [
+        problem("etcd", f"{member['name']} ({member['address']}) is not healthy: {member['reason']}")
+        for member in members
+        if not member["healthy"]
+    ]
+    rows += [problem("etcd", f"alarm {alarm}", "free space, then disarm it with etcdctl") for alarm in etcd.get("alarms", [])]
+    if members and not etcd.get("leader"):
+        rows.append(problem("etcd", "the members have no leader"))
+    if etcd.get("db_size", 0) > ETCD_SIZE_WARNING:
+        rows.append(problem("etcd", f"the database has {etcd['db_size'] // 1024**2} MiB", "defragment it, or raise its quota"))
+    return rows
+
+
+def certificate_problems(rows):
+    """Certificates near their end."""
+    return [
+        problem("certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", "`provision certificates renew`")
+        for row in rows
+        if row["days_left"] < CERTIFICATE_WARNING
+    ]
+
+
+def ends(days):
+    """When a certificate ends, in words."""
+    return f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"

@@ -1,0 +1,137 @@
+#!/usr/bin/python
+"""Read the health of one host; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_status
+short_description: Read units, certificates and the VIP of one host
+description:
+  - Reads only, and asks nobody but the host itself.
+options:
+  units: {description: The units that shall run here., type: list, elements: str, default: []}
+  vip: {description: The address of the API that moves between hosts; empty means none., type: str, default: ""}
+  certificates:
+    description: Patterns of certificate files, and of kubeconfig files with a certificate in them.
+    type: list
+    elements: str
+    default:
+      - /etc/kubernetes/pki/*.crt
+      - /etc/kubernetes/pki/etcd/*.crt
+      - /etc/kubernetes/*.conf
+      - /etc/etcd/pki/*.crt
+      - /var/lib/kubelet/pki/kubelet-*-current.pem
+attributes:
+  check_mode:
+    support: full
+author: provision
+"""
+
+EXAMPLES = r"""
+- name: Read the host
+  host_status:
+    units: [containerd.service, kubelet.service]
+    vip: 10.0.0.10
+"""
+
+RETURN = r"""
+host:
+  description: C(units) by name with their state, C(vip_held), and C(certificates), a list with C(name) and C(days_left).
+  type: dict
+  returned: always
+"""
+
+import glob
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.certificates import describe  # type: ignore[import-not-found]
+from ansible.module_utils.kube_client import kubeconfig_values, pem  # type: ignore[import-not-found]
+
+PATTERNS = (
+    "/etc/kubernetes/pki/*.crt",
+    "/etc/kubernetes/pki/etcd/*.crt",
+    "/etc/kubernetes/*.conf",
+    "/etc/etcd/pki/*.crt",
+    "/var/lib/kubelet/pki/kubelet-*-current.pem",
+)
+
+
+def units(module, names):
+    """{unit: state} as systemd sees it; "not-found" for one that is not installed."""
+    if not names:
+        return {}
+    _, out, _ = module.run_command(["systemctl", "show", "-p", "Id,LoadState,ActiveState", *names])
+    states = {}
+    for block in out.strip().split("\n\n"):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        missing = fields.get("LoadState") == "not-found"
+        states[fields.get("Id", "")] = "not-found" if missing else fields.get("ActiveState", "unknown")
+    return {name: states.get(name, "not-found") for name in names}
+
+
+def holds(module, address):
+    """True when an interface of this host has the address."""
+    if not address:
+        return False
+    _, out, _ = module.run_command(["ip", "-j", "address", "show"])
+    try:
+        links = json.loads(out or "[]")
+    except ValueError:
+        return False
+    return any(entry.get("local") == address for link in links for entry in link.get("addr_info", []))
+
+
+def days_left(path):
+    """Days until the certificate in a file ends, rounded down; None when the file holds none.
+
+    A kubeconfig that names a file holds none: that file is listed for itself.
+    """
+    if not path.endswith(".conf"):
+        found = describe(path)
+        return int(found["days_left"] // 1) if found else None
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        values = kubeconfig_values(stream.read())
+    if "client-certificate-data" not in values:
+        return None
+    handle = os.memfd_create("certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(handle, pem(values, "client-certificate"))
+        found = describe(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)
+    return int(found["days_left"] // 1) if found else None
+
+
+def certificates(patterns):
+    """[{name, days_left}] of every certificate that the patterns find, sorted by name."""
+    rows = []
+    for path in sorted({path for pattern in patterns for path in glob.glob(pattern)}):
+        left = days_left(path)
+        if left is not None:
+            rows.append({"name": path, "days_left": left})
+    return rows
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "list", "elements": "str", "default": []},
+            "vip": {"type": "str", "default": ""},
+            "certificates": {"type": "list", "elements": "str", "default": list(PATTERNS)},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    host = {
+        "units": units(module, params["units"]),
+        "vip_held": holds(module, params["vip"]),
+        "certificates": certificates(params["certificates"]),
+    }
+    module.exit_json(changed=False, host=host)
+
+
+if __name__ == "__main__":
+    main()
