@@ -18,6 +18,9 @@ import yaml
 from provision.errors import InvalidInput, Location
 from provision.paths import project_root
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one written in C where it is there: the catalog is read by every command."""
+
 ARCHITECTURES = ("amd64", "arm64")
 
 
@@ -175,6 +178,11 @@ class Catalog:
         return tuple(self.data["cluster_releases"])
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """The components that a bundle has only when they are asked for, such as network providers."""
+        return tuple(name for name, data in self.data["cluster_components"].items() if data.get("optional"))
+
+    @property
     def default_version(self) -> str:
         """The version of a bundle when none is asked for."""
         return self.known_versions()[0]
@@ -201,8 +209,9 @@ class Catalog:
         release = self.release(version)
         everything = self.data["cluster_components"]
         if unknown := [name for name in extra if name not in everything]:
-            optional = [name for name, data in everything.items() if data.get("optional")]
-            raise InvalidInput(f"the catalog has no component {unknown[0]}", hint=f"optional: {', '.join(optional)}")
+            raise InvalidInput(
+                f"the catalog has no component {unknown[0]}", hint=f"optional ones: {', '.join(self.optional)}"
+            )
         return tuple(
             _component(name, data, release)
             for name, data in everything.items()
@@ -221,7 +230,7 @@ class Catalog:
         """A build recipe with its templates resolved for a Kubernetes version."""
         data = self.data["cluster_builds"][name]
         own = self.release(version)[data["of"]]
-        major, minor, patch = (own.split(".") + ["0", "0"])[:3]
+        major, minor, patch = [*own.split("."), "0", "0"][:3]
         names = {"version": own, "major": major, "minor": minor, "patch": patch}
         return Recipe(
             name=name,
@@ -265,7 +274,7 @@ def load(path: Path | None = None) -> Catalog:
     """Reads the catalog; `path` is the project's own `group_vars/all/components.yml` by default."""
     path = path or project_root() / "group_vars" / "all" / "components.yml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
     except (OSError, yaml.YAMLError) as error:
         raise InvalidInput(f"the catalog cannot be read: {error}", location=Location(str(path))) from error
     return Catalog(path, data)
@@ -285,14 +294,22 @@ def _component(name: str, data: Mapping[str, Any], release: Mapping[str, str]) -
 
 
 def _build(data: Mapping[str, Any]) -> Build:
-    image = data.get("image")
     return Build(
         recipe=data.get("recipe", ""),
         file=data.get("file", ""),
         archive=data.get("archive", {}),
         package=data.get("package", ""),
         member=data.get("member", ""),
-        image=ImageBuild(**{key: tuple(value) if isinstance(value, list) else value for key, value in image.items()})
-        if image
-        else None,
+        image=_image_build(data["image"]) if "image" in data else None,
+    )
+
+
+def _image_build(data: Mapping[str, Any]) -> ImageBuild:
+    return ImageBuild(
+        files=data["files"],
+        entrypoint=tuple(data["entrypoint"]),
+        command=tuple(data.get("command", ())),
+        user=data.get("user", ""),
+        packages=tuple(data.get("packages", ())),
+        links=data.get("links", {}),
     )

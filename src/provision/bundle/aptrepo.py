@@ -80,14 +80,16 @@ def _sign(directory: Path, release: str) -> None:
         what = "signing the package repository"
         make_key = ["--passphrase", "", "--quick-generate-key", "provision bundle", "rsa3072", "sign", "never"]
         programs.run([*gpg, *make_key], what=what)
-        signed = programs.run([*gpg, "--digest-algo", "SHA512", "--clearsign", "--output", "-", directory / "Release"], what=what)
+        signed = programs.run(
+            [*gpg, "--digest-algo", "SHA512", "--clearsign", "--output", "-", directory / "Release"], what=what
+        )
         files.write(directory / "InRelease", signed)
         files.write(directory / KEY, programs.run([*gpg, "--armor", "--export"], what=what))
 
 
 @contextmanager
 def _keyring() -> Iterator[list[str]]:
-    """gpg with an empty home of its own, and no agent left behind."""
+    """The command gpg with an empty home of its own, and no agent left behind."""
     with tempfile.TemporaryDirectory(prefix="provision-gpg-") as home:
         try:
             yield ["gpg", "--homedir", home, "--batch", "--yes", "--quiet"]

@@ -41,7 +41,8 @@ def make(plan: Plan) -> Content:
     for component in plan.components:
         if not component.build:
             raise InvalidInput(
-                f"{component.name} cannot be built from modules", hint=f"leave out --with {component.name}, or use --source upstream"
+                f"{component.name} cannot be built from modules",
+                hint=f"leave out --with {component.name}, or use --source upstream",
             )
     workshop = _Workshop(plan, _run_recipes(plan))
     artifacts: dict[str, Mapping[str, ArtifactFile]] = {}
@@ -58,7 +59,9 @@ def _run_recipes(plan: Plan) -> dict[tuple[str, str], golang.Built]:
     names = {component.build.recipe for component in plan.components if component.build and component.build.recipe}
     go = golang.Go(plan.catalog.go_minimum, plan.catalog.go_wheel, plan.cache)
     # The recipe with the most packages first: the long one must not be the one that is left over.
-    recipes = sorted((plan.catalog.recipe(name, plan.version) for name in names), key=lambda recipe: -len(recipe.packages))
+    recipes = sorted(
+        (plan.catalog.recipe(name, plan.version) for name in names), key=lambda recipe: -len(recipe.packages)
+    )
     work = [(recipe, arch) for arch in plan.arches for recipe in recipes]
     with plan.progress("Building from Go modules") as bars, ThreadPoolExecutor(_AT_A_TIME) as pool:
 
@@ -115,11 +118,9 @@ def _layer(workshop: _Workshop, recipe: str, image: ImageBuild, arch: str, scrat
     built = workshop.built[recipe, arch]
     contents = {path: built.path(source) for path, source in image.files.items()}
     debs = workshop.debs(arch, image.packages) if image.packages else []
-    layer = scratch / f".layer-{arch}"
-    oci.write_layer(
-        layer, contents, (lambda archive: debian.add_to_layer(archive, debs, dict(image.links))) if debs else None
-    )
-    return layer
+    path = scratch / f".layer-{arch}"
+    oci.write_layer(path, contents, lambda layer: debian.add_to_layer(layer, debs, image.links) if debs else None)
+    return path
 
 
 def _build_of(component: Component) -> Build:

@@ -6,15 +6,18 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from provision.bundle import files, programs
+from provision.bundle.oci import Layer
 from provision.catalog import Packages
 from provision.errors import PreflightRefused, ProvisionError
 
 _MERGED = ("bin", "sbin", "lib", "lib64")
+_MERGED_PREFIXES = tuple(f"{name}/" for name in _MERGED)
 _LEFT_OUT = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "locale", "man"))
 
 
@@ -113,7 +116,11 @@ class Apt:
         )
 
     def _apt(self, *arguments: str) -> str:
-        environment = {"APT_CONFIG": str(self._root / "apt.conf"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+        environment = {
+            "APT_CONFIG": str(self._root / "apt.conf"),
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C",
+        }
         what = f"fetching packages for {self._packages.distribution} {self._arch}"
         return programs.run(["apt-get", "--quiet", *arguments], what=what, env=environment)
 
@@ -149,7 +156,12 @@ def _stanzas(text: str) -> Iterator[tuple[str, list[str], str, str]]:
         fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
         enabled = fields.get("Enabled", "yes").lower() != "no"
         if "deb" in fields.get("Types", "").split() and enabled:
-            yield fields.get("URIs", ""), fields.get("Suites", "").split(), fields.get("Components", ""), fields.get("Signed-By", "")
+            yield (
+                fields.get("URIs", ""),
+                fields.get("Suites", "").split(),
+                fields.get("Components", ""),
+                fields.get("Signed-By", ""),
+            )
 
 
 def _deb(path: Path) -> Deb:
@@ -169,56 +181,38 @@ def extract(deb: Deb, member: str, target: Path) -> None:
     raise ProvisionError(f"the package {deb.name} has no {member}")
 
 
-def add_to_layer(archive: tarfile.TarFile, debs: Sequence[Deb], links: dict[str, str]) -> None:
+def add_to_layer(layer: Layer, debs: Sequence[Deb], links: Mapping[str, str]) -> None:
     """Writes the content of packages into an image's layer, without documentation, below /usr as Debian has it."""
-    seen: set[str] = set()
     for name in _MERGED:
-        _add_link(archive, name, f"usr/{name}")
+        layer.add_link(name, f"usr/{name}")
     for deb in debs:
         with _data(deb) as content:
             for entry in content:
-                _add_entry(archive, content, entry, seen)
+                _add_entry(layer, content, entry)
     for name, target in sorted(links.items()):
-        _add_link(archive, name, target)
+        layer.add_link(name, target)
 
 
-def _add_entry(archive: tarfile.TarFile, content: tarfile.TarFile, entry: tarfile.TarInfo, seen: set[str]) -> None:
+def _add_entry(layer: Layer, content: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
     name = _merged(entry.name.removeprefix("./").strip("/"))
-    if not name or name in seen or name in _MERGED or f"{name}/".startswith(_LEFT_OUT):
+    if not name or f"{name}/".startswith(_LEFT_OUT):
         return
-    seen.add(name)
-    entry.name, entry.mtime, entry.uname, entry.gname = name, 0, "", ""
+    entry.name = name
     if entry.islnk():
         entry.linkname = _merged(entry.linkname.removeprefix("./"))
-    archive.addfile(entry, content.extractfile(entry) if entry.isreg() else None)
+    layer.add(entry, content.extractfile(entry) if entry.isreg() else None)
 
 
 def _merged(name: str) -> str:
-    return f"usr/{name}" if name.split("/")[0] in _MERGED and "/" in name else name
+    return f"usr/{name}" if name.startswith(_MERGED_PREFIXES) else name
 
 
-def _add_link(archive: tarfile.TarFile, name: str, target: str) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
-    archive.addfile(entry)
-
-
-class _data:  # noqa: N801
-    """The files of a package as a stream of tar members."""
-
-    def __init__(self, deb: Deb) -> None:
-        self._deb = deb
-
-    def __enter__(self) -> tarfile.TarFile:
-        try:
-            self._process = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", self._deb.path], stdout=subprocess.PIPE)
-        except FileNotFoundError:
-            raise programs.missing("dpkg-deb") from None
-        self._archive = tarfile.open(fileobj=self._process.stdout, mode="r|")  # noqa: SIM115
-        return self._archive
-
-    def __exit__(self, *_: object) -> None:
-        self._archive.close()
-        assert self._process.stdout  # noqa: S101
-        self._process.stdout.close()
-        self._process.wait()
+@contextmanager
+def _data(deb: Deb) -> Iterator[tarfile.TarFile]:
+    """The files of a package as a stream of tar members, read by dpkg, which knows every compression."""
+    try:
+        process = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb.path], stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        raise programs.missing("dpkg-deb") from None
+    with process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+        yield archive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
@@ -29,6 +29,8 @@ class Download:
     sha256: str
     size: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    """What progress calls it; the file's name by default."""
 
     @property
     def part(self) -> Path:
@@ -46,14 +48,15 @@ def fetch_all(downloads: Iterable[Download], bars: Bars) -> None:
             raise failure
     if failures:
         raise ProvisionError(
-            f"{len(failures)} of {len(results)} downloads failed:\n" + "\n".join(f"  {failure}" for _, failure in failures),
+            f"{len(failures)} of {len(results)} downloads failed:\n"
+            + "\n".join(f"  {failure}" for _, failure in failures),
             hint="run the same command again: it goes on where it stopped",
         )
 
 
 def fetch(download: Download, bars: Bars) -> None:
     """Fetches one file. Raises ProvisionError when it stays unreachable or is not what it must be."""
-    bar = bars.start(download.path.name, download.size)
+    bar = bars.start(download.label or download.path.name, download.size)
     if files.matches(download.path, download.sha256, download.size):
         bars.finish(bar, "there already")
         return
@@ -70,16 +73,32 @@ def fetch(download: Download, bars: Bars) -> None:
     bars.finish(bar)
 
 
-def read(url: str, headers: Mapping[str, str] | None = None) -> tuple[bytes, Mapping[str, str]]:
-    """Fetches a small document; returns its content and the response's headers (names in lower case)."""
-    answer: list[tuple[bytes, Mapping[str, str]]] = []
+@dataclass(frozen=True)
+class Answer:
+    """A small document: content, status, and headers with their names in lower case."""
+
+    content: bytes
+    status: int
+    headers: Mapping[str, str]
+
+
+def read(url: str, headers: Mapping[str, str] | None = None, *, accept: Sequence[int] = ()) -> Answer:
+    """Fetches a small document. Error statuses in `accept` are answers too; others raise ProvisionError."""
+    answers: list[Answer] = []
 
     def once() -> None:
-        with _open(url, headers or {}) as response:
-            answer.append((response.read(), {name.lower(): value for name, value in response.headers.items()}))
+        try:
+            response: HTTPResponse | urllib.error.HTTPError = _open(url, headers or {})
+        except urllib.error.HTTPError as error:
+            if error.code not in accept:
+                raise
+            response = error
+        with response:
+            names = {name.lower(): value for name, value in response.headers.items()}
+            answers.append(Answer(response.read(), response.status or 0, names))
 
     _retry(once, url)
-    return answer[0]
+    return answers[0]
 
 
 def _retry(attempt: Callable[[], None], url: str) -> None:
@@ -124,6 +143,10 @@ def _transfer(download: Download, advance: Callable[[int], None]) -> None:
 def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     if not url.startswith(("http://", "https://")):
         raise ProvisionError(f"not an http address: {url}")
-    request = urllib.request.Request(url, headers={"User-Agent": "provision", **headers})  # noqa: S310
+    request = urllib.request.Request(url, headers={"User-Agent": "provision"})  # noqa: S310
+    for name, value in headers.items():
+        # A registry redirects to a storage service: that one must not see the token.
+        add = request.add_unredirected_header if name == "Authorization" else request.add_header
+        add(name, value)
     response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
     return response

@@ -12,9 +12,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 CHUNK = 1 << 20
 
@@ -83,20 +82,10 @@ def write_tar_gz(path: Path, members: Mapping[str, Path]) -> None:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name in sorted(members):
-            add_file(archive, name, members[name])
-
-
-def add_file(archive: tarfile.TarFile, name: str, source: Path, mode: int = 0o755) -> None:
-    """Adds one file as root's, without its time."""
-    with source.open("rb") as stream:
-        add_stream(archive, name, stream, source.stat().st_size, mode)
-
-
-def add_stream(archive: tarfile.TarFile, name: str, stream: IO[bytes] | bytes, size: int, mode: int) -> None:
-    """Adds content from a stream (or bytes) as root's, without a time."""
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, mode
-    archive.addfile(entry, BytesIO(stream) if isinstance(stream, bytes) else stream)
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = members[name].stat().st_size, 0o755
+            with members[name].open("rb") as content:
+                archive.addfile(entry, content)
 
 
 @contextmanager

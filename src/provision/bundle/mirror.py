@@ -13,11 +13,11 @@ from provision.errors import UsageError
 
 
 def copy(url: str, directory: Path, progress: Progress) -> Manifest:
-    """Copies the bundle at `url` (what `bundle serve` prints). Raises ProvisionError, or UsageError without an address."""
+    """Copies the bundle at `url` (what `bundle serve` prints). Raises UsageError without one, else ProvisionError."""
     if not url:
         raise UsageError("the source `mirror` needs the address of a mirror", hint="--mirror-url http://HOST:8080")
     base = url.rstrip("/")
-    content, _ = fetch.read(f"{base}/{manifest.NAME}")
+    content = fetch.read(f"{base}/{manifest.NAME}").content
     found = manifest.parse(content.decode(errors="replace"), f"{base}/{manifest.NAME}")
     with progress(f"Copying from {base}", unit="bytes") as bars:
         fetch.fetch_all(

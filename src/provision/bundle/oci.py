@@ -11,8 +11,9 @@ import json
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from provision.bundle import files
 
@@ -22,7 +23,7 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PASSWD = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+_USERS = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
 _GROUP = "root:x:0:\nnobody:x:65534:\n"
 _NSSWITCH = "hosts: files dns\n"
 
@@ -60,9 +61,11 @@ class Storage:
         algorithm, _, value = digest.partition(":")
         return self.root / "blobs" / algorithm / value[:2] / value / "data"
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the blob is there and undamaged."""
-        return files.matches(self.blob_path(digest), digest.partition(":")[2])
+    def keep_blob(self, digest: str) -> Path:
+        """Where a blob goes that is fetched straight into the storage."""
+        path = self.blob_path(digest)
+        self.used.add(path)
+        return path
 
     def add_bytes(self, content: bytes, media_type: str) -> Descriptor:
         """Stores a document."""
@@ -111,29 +114,57 @@ def document(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
-def write_layer(path: Path, contents: Mapping[str, Path], extra: Callable[[tarfile.TarFile], None] | None = None) -> None:
-    """An uncompressed layer: what every image of ours has, `extra` (for example packages), then the executables.
+class Layer:
+    """A layer being written: each path once, everything root's, nothing with a time."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self._names: set[str] = set()
+        self.add(_entry("etc", tarfile.DIRTYPE, 0o755))
+        self.add(_entry("tmp", tarfile.DIRTYPE, 0o1777))
+        for name, text in (("etc/passwd", _USERS), ("etc/group", _GROUP), ("etc/nsswitch.conf", _NSSWITCH)):
+            entry = _entry(name, tarfile.REGTYPE, 0o644)
+            entry.size = len(text)
+            self.add(entry, BytesIO(text.encode()))
+
+    def add(self, entry: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
+        """Adds an entry unless its path is there already: unpackers refuse a path that comes twice."""
+        if entry.name not in self._names:
+            self._names.add(entry.name)
+            entry.mtime, entry.uname, entry.gname = 0, "", ""
+            self._archive.addfile(entry, content)
+
+    def add_program(self, name: str, source: Path) -> None:
+        """Adds an executable file."""
+        entry = _entry(name, tarfile.REGTYPE, 0o755)
+        entry.size = source.stat().st_size
+        with source.open("rb") as stream:
+            self.add(entry, stream)
+
+    def add_link(self, name: str, target: str) -> None:
+        """Adds a symbolic link."""
+        entry = _entry(name, tarfile.SYMTYPE, 0o777)
+        entry.linkname = target
+        self.add(entry)
+
+
+def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
+
+
+def write_layer(path: Path, programs: Mapping[str, Path], extra: Callable[[Layer], None] | None = None) -> None:
+    """An uncompressed layer: what every image of ours has, `extra` (for example packages), then the programs.
 
     Uncompressed because nodes pull it from the next machine: the network is faster than gunzip.
     """
-    with files.replacing(path) as stream:
-        _write_layer(stream, contents, extra)
-
-
-def _write_layer(
-    stream: BinaryIO, contents: Mapping[str, Path], extra: Callable[[tarfile.TarFile], None] | None
-) -> None:
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, mode in (("etc", 0o755), ("tmp", 0o1777)):
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.mode = tarfile.DIRTYPE, mode
-            archive.addfile(entry)
+    with files.replacing(path) as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        layer = Layer(archive)
         if extra:
-            extra(archive)
-        for name, text in (("etc/passwd", _PASSWD), ("etc/group", _GROUP), ("etc/nsswitch.conf", _NSSWITCH)):
-            files.add_stream(archive, name, text.encode(), len(text), 0o644)
-        for name in sorted(contents):
-            files.add_file(archive, name, contents[name])
+            extra(layer)
+        for name in sorted(programs):
+            layer.add_program(name, programs[name])
 
 
 def write_image(
@@ -146,11 +177,11 @@ def write_image(
     _, repository, tag = split(ref)
     manifests = []
     for arch in sorted(layers):
-        manifest = _write_manifest(storage, repository, arch, layers[arch], {"Env": [_PATH], **settings, "Labels": dict(labels)})
+        manifest = _write_manifest(
+            storage, repository, arch, layers[arch], {"Env": [_PATH], **settings, "Labels": dict(labels)}
+        )
         manifests.append({**manifest.as_dict(), "platform": {"architecture": arch, "os": "linux"}})
-    index = storage.add_bytes(
-        document({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}), INDEX
-    )
+    index = storage.add_bytes(document({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}), INDEX)
     storage.link_manifest(repository, index.digest)
     storage.tag(repository, tag, index.digest)
     return index.digest
@@ -173,9 +204,7 @@ def _write_manifest(
         CONFIG,
     )
     manifest = storage.add_bytes(
-        document(
-            {"schemaVersion": 2, "mediaType": MANIFEST, "config": config.as_dict(), "layers": [layer.as_dict()]}
-        ),
+        document({"schemaVersion": 2, "mediaType": MANIFEST, "config": config.as_dict(), "layers": [layer.as_dict()]}),
         MANIFEST,
     )
     for blob in (layer, config):
@@ -192,4 +221,3 @@ def runtime_settings(entrypoint: Sequence[str], command: Sequence[str], user: st
     if user:
         settings["User"] = user
     return settings
-

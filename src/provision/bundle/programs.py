@@ -34,7 +34,8 @@ def run(
 ) -> str:
     """Runs a program and returns its standard output.
 
-    `what` completes "… failed" in the ProvisionError of a failure, which has the program's last words; `log` keeps all of them.
+    `what` completes "… failed" in the ProvisionError of a failure, which has the program's last words;
+    `log` keeps all of them.
     """
     try:
         done = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)

@@ -17,18 +17,24 @@ from provision.catalog import Component
 NAME = "bom.json"
 
 
-def write(directory: Path, made: Manifest, components: tuple[Component, ...], modules: Mapping[str, Mapping[str, str]]) -> Path:
+def write(
+    directory: Path, made: Manifest, components: tuple[Component, ...], modules: Mapping[str, Mapping[str, str]]
+) -> Path:
     """Writes bom.json for the manifest's content; `modules` are the Go modules of each component."""
     path = directory / NAME
     files.write(path, json.dumps(document(made, components, modules), indent=1) + "\n")
     return path
 
 
-def document(made: Manifest, components: tuple[Component, ...], modules: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def document(
+    made: Manifest, components: tuple[Component, ...], modules: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     """The CycloneDX document."""
     root = f"bundle-{made.kubernetes}"
     parts = [*_artifacts(made, components), *_images(made, components)]
-    libraries = {_module_ref(name, version): (name, version) for own in modules.values() for name, version in own.items()}
+    libraries = {
+        _module_ref(name, version): (name, version) for own in modules.values() for name, version in own.items()
+    }
     packages = list(_packages(made))
     owners = {part["bom-ref"]: part["properties"][0]["value"] for part in parts}
     dependencies = [{"ref": root, "dependsOn": [*owners, *(package["bom-ref"] for package in packages)]}]
@@ -70,16 +76,21 @@ def _images(made: Manifest, components: tuple[Component, ...]) -> Iterator[dict[
     for component in components:
         for image in component.images:
             if entry := made.images.get(image.ref):
-                host, repository, tag = oci.split(image.ref)
-                name = repository.rpartition("/")[2]
                 yield {
                     "type": "container",
                     "bom-ref": f"image:{image.ref}",
                     "name": image.ref.rpartition(":")[0],
-                    "version": tag,
-                    "purl": f"pkg:oci/{name}@{quote(entry.digest)}?repository_url={quote(f'{host}/{repository}', safe='')}&tag={tag}",
+                    "version": entry.tag,
+                    "purl": _image_purl(image.ref, entry.digest),
                     **_common(component),
                 }
+
+
+def _image_purl(ref: str, digest: str) -> str:
+    host, repository, tag = oci.split(ref)
+    name = repository.rpartition("/")[2]
+    url = quote(f"{host}/{repository}", safe="")
+    return f"pkg:oci/{name}@{quote(digest)}?repository_url={url}&tag={tag}"
 
 
 def _common(component: Component) -> dict[str, Any]:
@@ -100,6 +111,6 @@ def _library(ref: str, name: str, version: str) -> dict[str, Any]:
 
 def _packages(made: Manifest) -> Iterator[dict[str, Any]]:
     for package in made.packages:
-        vendor = package.distribution.partition("-")[0]
-        purl = f"pkg:deb/{vendor}/{package.name}@{quote(package.version)}?arch={package.arch}&distro={package.distribution}"
+        vendor, version = package.distribution.partition("-")[0], quote(package.version)
+        purl = f"pkg:deb/{vendor}/{package.name}@{version}?arch={package.arch}&distro={package.distribution}"
         yield {"type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import posixpath
 import re
 import secrets
 import shutil
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from provision.bundle import manifest, programs
@@ -83,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         try:
-            found = self.content.find(unquote(urlsplit(self.path).path).lstrip("/"))
+            # apt asks for "./Release" in a flat repository. Names that leave the bundle are in no manifest.
+            found = self.content.find(posixpath.normpath(unquote(urlsplit(self.path).path)).lstrip("/"))
         except ProvisionError as error:
             return self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
         if not found:
@@ -96,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
         with stream:
             size = path.stat().st_size
             if wanted and size != wanted.size:
-                return self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain="damaged: its size is not the manifest's")
+                return self.send_error(
+                    HTTPStatus.INTERNAL_SERVER_ERROR, explain="damaged: its size is not the manifest's"
+                )
             tag = f'"{wanted.sha256}"' if wanted else ""
             start, end, status = self._range(size, tag)
             if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -169,7 +173,7 @@ class Server:
         return f"{_bracketed(self.address)}:{self.registry_port}"
 
     def start(self) -> None:
-        """Returns when both answer. Raises InvalidInput (no bundle) or PreflightRefused (port in use, no registry program)."""
+        """Returns when both answer. Raises InvalidInput (no bundle) or PreflightRefused (port in use, no registry)."""
         content = _Content(self.directory.absolute())
         program = registry_program()
         if not program:
@@ -204,7 +208,7 @@ class Server:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -232,7 +236,9 @@ class Server:
         path = Path(self._scratch, "config.yml")
         path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         with Path(self._scratch, "log").open("wb") as log:
-            self._registry = subprocess.Popen([program, "serve", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._registry = subprocess.Popen(
+                [program, "serve", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def _wait_for_registry(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -275,14 +281,15 @@ def _require_free(address: str, port: int) -> None:
 
 
 def run(server: Server) -> int:
-    """Serves until SIGTERM or Ctrl-C (0), or until the registry fails (1). Prints the two addresses when it is ready."""
-    stopping = threading.Event()
+    """Serves until SIGTERM or Ctrl-C (0), or until the registry fails (1); prints the addresses when it is ready."""
+    received: list[int] = []  # not an Event: its lock could be held when the signal comes
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _: received.append(number))
     with server:
         print(f"files and packages: {server.url}", flush=True)  # noqa: T201
         print(f"images: {server.registry}", flush=True)  # noqa: T201
-        while not stopping.wait(1):
+        while not received:
+            time.sleep(0.2)
             if reason := server.failed():
                 print(reason, file=sys.stderr)  # noqa: T201
                 return 1
@@ -300,7 +307,8 @@ def main() -> int:
     try:
         return run(Server(options.directory, options.address, options.http_port, options.registry_port))
     except ProvisionError as error:
-        print(f"error: {error}\n  hint: {error.hint}" if error.hint else f"error: {error}", file=sys.stderr)  # noqa: T201
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        print(f"error: {error}{hint}", file=sys.stderr)  # noqa: T201
         return error.exit_code
 
 

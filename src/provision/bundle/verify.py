@@ -27,7 +27,7 @@ class Problem:
 
 
 def verify(directory: Path) -> tuple[Manifest, tuple[Problem, ...]]:
-    """Reads every file of the bundle (about a second for each GiB when it is in memory). Raises InvalidInput without a manifest."""
+    """Reads every file of the bundle: about a second for a GiB. Raises InvalidInput when there is no manifest."""
     found = manifest.load(directory)
     with ThreadPoolExecutor() as pool:
         checked = pool.map(lambda item: _check(directory, *item), found.files.items())
