@@ -30,7 +30,9 @@ def up(
     spare: Annotated[bool, typer.Option("--spare", help="One machine more, for `provision node add`.")] = False,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", metavar="DIR", help="Serve this bundle; default: the cached one of the site's version."),
+        typer.Option(
+            "--bundle", metavar="DIR", help="Serve this bundle; default: the cached one of the site's version."
+        ),
     ] = None,
     no_bundle: Annotated[bool, typer.Option("--no-bundle", help="Bare nodes: serve them nothing.")] = False,
     engine: Annotated[
@@ -106,7 +108,7 @@ def ssh(
 
     found, node = sandbox.find_node(inventory, name)
     argv = ssh_command(found, node, command or [])
-    os.execvp(argv[0], argv)
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
 
 
 def _described(sandbox: Sandbox, states: dict[str, str]) -> dict[str, object]:
@@ -145,5 +147,8 @@ def _welcome(sandbox: Sandbox, inventory: Path) -> str:
     nodes = "\n".join(f"  {node.name:<12}{node.address}{'  spare' if node.spare else ''}" for node in sandbox.nodes)
     spares = [node for node in sandbox.nodes if node.spare]
     hints = [f"to use {node.name}, write in the inventory:  {node.name} ansible_host={node.address}" for node in spares]
-    going_on = [f"next:  provision cluster -i {inventory}", f"shell: provision sandbox ssh -i {inventory} {sandbox.nodes[0].name}"]
+    going_on = [
+        f"next:  provision cluster -i {inventory}",
+        f"shell: provision sandbox ssh -i {inventory} {sandbox.nodes[0].name}",
+    ]
     return "\n".join([f"The sandbox {sandbox.name} is up:", nodes, *hints, *going_on])

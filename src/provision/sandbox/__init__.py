@@ -1,4 +1,4 @@
-"""Real nodes on one machine, for the hosts of any inventory: to try, rehearse and test every workflow without hardware."""
+"""Real nodes on one machine, for the hosts of any inventory: to try and to test every workflow without hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package sources of this machine, rewritten for the suite of a node: no address of a mirror is written down here."""
+"""The package sources of this machine, rewritten for the suite of a node: the project names no mirror itself."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _from_lines(text: str) -> list[Source]:
 
 
 def _from_deb822(text: str) -> list[Source]:
-    found = []
+    found: list[Source] = []
     for paragraph in re.split(r"\n\s*\n", text):
         fields = _fields(paragraph)
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
@@ -84,9 +84,12 @@ def _from_deb822(text: str) -> list[Source]:
         signed = fields.get("signed-by", "")
         # An embedded key is no path that mmdebstrap could be given.
         signed = signed if signed.startswith("/") else ""
-        for uri in fields.get("uris", "").split():
-            for suite in fields.get("suites", "").split():
-                found.append(Source(uri, suite, tuple(fields.get("components", "").split()), signed))
+        components = tuple(fields.get("components", "").split())
+        found += [
+            Source(uri, suite, components, signed)
+            for uri in fields.get("uris", "").split()
+            for suite in fields.get("suites", "").split()
+        ]
     return found
 
 

@@ -22,7 +22,9 @@ def check_tools() -> None:
     """Refuse when a tool is missing that every sandbox needs, whatever the engine."""
     for tool, package in {"ip": "iproute2", "ssh": "openssh-client", "ssh-keygen": "openssh-client"}.items():
         if not shutil.which(tool):
-            raise PreflightRefused(f"the sandbox needs {tool}, which is not installed", hint=f"apt-get install {package}")
+            raise PreflightRefused(
+                f"the sandbox needs {tool}, which is not installed", hint=f"apt-get install {package}"
+            )
 
 
 def check_room(new_nodes: int) -> None:

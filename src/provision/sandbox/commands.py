@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from provision.errors import PreflightRefused
 
 _LAST_LINES = 4
 
 
-def run(argv: Sequence[str], *, stdin: Path | None = None, hint: str | None = None) -> str:
-    """Run `argv` with `stdin` from a file and return what it wrote to standard output.
+def run(argv: Sequence[str], *, hint: str | None = None) -> str:
+    """Run `argv` without input and return what it wrote to standard output.
 
     Raises PreflightRefused with the tool's last words when it fails.
     """
-    with open(stdin or "/dev/null", "rb") as source:
-        done = subprocess.run(list(argv), stdin=source, capture_output=True, text=True, check=False)
+    done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PreflightRefused(f"{' '.join(argv[:3])} failed: {last_words(done.stderr or done.stdout)}", hint=hint)
     return done.stdout

@@ -17,7 +17,7 @@ from provision.sandbox.engine import Network, NodeSpec
 _NODE_FLAGS = (
     "--privileged",
     "--cgroupns=private",
-    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec,mode=1777"),
+    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec,mode=1777"),  # noqa: S108 - the node's
     # How systemd learns that it runs in a container, and how it wants to be told to shut down.
     *("-e", "container=podman", "--stop-signal", "SIGRTMIN+3"),
     # Overlay file systems do not stack: what containerd mounts must not lie on one.
@@ -73,7 +73,7 @@ class ContainerEngine:
         """Start a new container for the node."""
         self._call(
             *("run", "--detach", "--name", node.container, "--hostname", node.hostname),
-            *("--network", node.network, "--ip", node.address),
+            *("--network", node.network, "--ip", node.address, "--mac-address", _mac(node.address)),
             *("-v", f"{node.identity}:/etc/sandbox:ro", *_host_modules()),
             *_NODE_FLAGS,
             *self.extra_flags,
@@ -123,7 +123,7 @@ class Podman(ContainerEngine):
     name = "podman"
     # podman's own systemd mode binds the machine's systemd hierarchy into every node where cgroups are hybrid:
     # the kubelets of all nodes then share one tree.
-    extra_flags = ("--systemd=false",)
+    extra_flags: tuple[str, ...] = ("--systemd=false",)
 
     def __init__(self) -> None:
         if runtime := shutil.which("runc"):
@@ -170,6 +170,11 @@ def _state(status: str) -> str:
     """One word for what `ps` tells people, such as `Up 3 seconds` or `Exited (137) 1 minute ago`."""
     word = status.partition(" ")[0].lower()
     return {"up": "running", "created": "created", "initialized": "created"}.get(word, "stopped")
+
+
+def _mac(address: str) -> str:
+    """A network card that stays the same when the node is powered off and on: others go on knowing it."""
+    return "02:70:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
 def _host_modules() -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Remove the network; does nothing when there is none."""
 
     def node_states(self) -> dict[str, str]:
-        """The state of every container or machine of this engine by name: `running`, `stopped`, or `created` (never started)."""
+        """The state of each container or machine by name: `running`, `stopped`, or `created` (never started)."""
 
     def run_node(self, node: NodeSpec) -> None:
         """Make and start a node."""

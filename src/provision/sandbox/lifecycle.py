@@ -162,7 +162,8 @@ def _make_nodes(sandbox: Sandbox) -> None:
     booted = _each(sandbox.nodes, lambda node: ssh.wait_booted(sandbox, node, timeout=_BOOT_SECONDS))
     for node, state in zip(sandbox.nodes, booted, strict=True):
         if state != "running":
-            render.warn(f"{node.name}: systemd is {state}; see `provision sandbox ssh {node.name} -- systemctl --failed`")
+            failed = f"provision sandbox ssh -i {sandbox.site} {node.name} -- systemctl --failed"
+            render.warn(f"{node.name}: systemd is {state}; see `{failed}`")
 
 
 def _power_on(engine: Engine, sandbox: Sandbox, node: Node, state: str | None) -> None:

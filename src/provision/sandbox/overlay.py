@@ -1,4 +1,4 @@
-"""The overlay: an inventory, read after the site's, that leads Ansible to the sandbox's nodes instead of real machines."""
+"""The overlay: an inventory, read after the site's, that leads Ansible to the sandbox's nodes."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ def _bundle(sandbox: Sandbox) -> dict[str, object]:
 class _PlainDumper(yaml.SafeDumper):
     """Repeats a value instead of naming it once and pointing there: the file is for people too."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the parent's
         return True

@@ -77,7 +77,7 @@ def _subnet(addresses: dict[str, ipaddress.IPv4Address], site: Path) -> ipaddres
     networks = {ipaddress.IPv4Network((address, _PREFIX), strict=False) for address in addresses.values()}
     if len(networks) > 1:
         raise InvalidInput(
-            f"the hosts are in several networks ({', '.join(map(str, sorted(networks)))}); a sandbox has one /{_PREFIX}",
+            f"a sandbox has one /{_PREFIX} network, the hosts are in {', '.join(map(str, sorted(networks)))}",
             hint="for the sandbox, copy the site and give its hosts addresses in one of them",
             location=str(site),
         )

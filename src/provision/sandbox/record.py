@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,7 +78,7 @@ class Sandbox:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self.directory / ".sandbox.json.partial"
         partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n")
-        os.replace(partial, self.directory / "sandbox.json")
+        partial.replace(self.directory / "sandbox.json")
 
     def node(self, name: str) -> Node | None:
         """The node called `name`, if there is one."""

@@ -25,12 +25,9 @@ def start(sandbox: Sandbox) -> Server:
     Raises PreflightRefused with the server's last words when it does not.
     """
     log = sandbox.directory / "bundle-serve.log"
-    argv = [sys.executable, "-m", "provision.bundle.serve"]
-    argv += ["--directory", sandbox.bundle, "--address", sandbox.network.gateway]
+    argv = [sys.executable, "-m", "provision.bundle.serve", sandbox.bundle, "--address", sandbox.network.gateway]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
-        )
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     server = Server(process.pid, _started(process.pid) or 0)
     deadline = time.monotonic() + _START_SECONDS
     while not all(_answers(sandbox.network.gateway, port) for port in (FILES_PORT, REGISTRY_PORT)):
