@@ -16,7 +16,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 if "provision" not in sys.modules:
     sys.path.append(str(_ROOT / "src" if (_ROOT / "src").is_dir() else _ROOT.parents[1]))
 
-from provision.aliases import AliasRefused, translate  # noqa: E402
+from provision.aliases import AliasRefused, translate
 
 DOCUMENTATION = """
     name: aliases
@@ -26,7 +26,7 @@ DOCUMENTATION = """
       - The table is in the package, C(provision/data/aliases.yml).
     options:
       stage:
-        description: Runs with the inventory, for variables inside its files, and with tasks, for group_vars and host_vars.
+        description: Runs with the inventory for variables in its files, and with tasks for group_vars and host_vars.
         default: all
         choices: [all, task, inventory]
         type: str
@@ -34,7 +34,7 @@ DOCUMENTATION = """
 
 
 class VarsModule(BaseVarsPlugin):
-    """Variables of inventory files are translated when the inventory is parsed, and so keep their (lower) rank there."""
+    """Variables of inventory files are translated when the inventory is parsed, and so keep their lower rank."""
 
     REQUIRES_ENABLED = False
     is_stateless = False
@@ -46,7 +46,7 @@ class VarsModule(BaseVarsPlugin):
         self._translated: dict[tuple[str, str, str], dict[str, object]] = {}
         self._defaults: dict[str, object] = {}
 
-    def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, object]:
+    def get_vars(self, loader: Any, path: str, entities: Any) -> dict[str, object]:
         """Our names for one directory and one entity. Ansible asks for every task and host: remember the answers."""
         if loader is not self._loader:
             self._loader = loader

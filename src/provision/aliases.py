@@ -153,7 +153,7 @@ CONVERSIONS: Mapping[str, Callable[[object], object]] = {
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = yaml.load((_DATA / "aliases.yml").read_text(), Loader=_Loader)
+    data: dict[str, Any] = _Loader((_DATA / "aliases.yml").read_text(encoding="utf-8")).get_single_data()
     return data
 
 
@@ -169,7 +169,7 @@ def table() -> Mapping[str, Alias]:
 @cache
 def kubespray_names() -> frozenset[str]:
     """Every public variable name of Kubespray, with or without a counterpart."""
-    lines = (_DATA / "kubespray_variables.txt").read_text().split("\n")
+    lines = (_DATA / "kubespray_variables.txt").read_text(encoding="utf-8").splitlines()
     return frozenset(line for line in lines if line and not line.startswith("#")) | frozenset(table())
 
 
@@ -207,7 +207,8 @@ def refusals_left_out() -> Iterator[None]:
 def translate(variables: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> dict[str, object]:
     """Our names for all of Kubespray's among these variables; names of ours that are set beside them win.
 
-    `defaults` are values of ours that count as not set. Raises AliasRefused. Cheap: Ansible asks for every task and host.
+    `defaults` are values of ours that count as not set. Raises AliasRefused. Kept cheap: Ansible asks for every
+    task and host.
     """
     found: dict[str, object] = {}
     for name in variables.keys() & table().keys():
@@ -220,7 +221,9 @@ def translate(variables: Mapping[str, object], defaults: Mapping[str, object] | 
             if _lenient.get():
                 continue
             raise
-        for own, value in translated.items():
-            if own not in variables or (defaults and own in defaults and variables[own] == defaults[own]):
-                found[own] = value
+        found |= {own: value for own, value in translated.items() if not _is_set(own, variables, defaults)}
     return found
+
+
+def _is_set(own: str, variables: Mapping[str, object], defaults: Mapping[str, object] | None) -> bool:
+    return own in variables and not (defaults and own in defaults and variables[own] == defaults[own])

@@ -1,4 +1,4 @@
-"""What must be true of a site as a whole, checked offline: groups, names, addresses, ranges, the way to the API, files.
+"""What must be true of a site as a whole, checked offline: groups, names, addresses, ranges, the way to the API.
 
 Each check yields every problem it finds, with the place in the operator's file and the fix.
 """
@@ -6,13 +6,10 @@ Each check yields every problem it finds, with the place in the operator's file 
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from pathlib import Path
 
 from provision import aliases, catalog, specs
 from provision.errors import InvalidInput, Location
@@ -43,7 +40,9 @@ def groups(site: Site) -> Problems:
             )
     if not site.control_planes and not misspelt:
         yield InvalidInput(
-            "there is no control plane", hint="put at least one host into the group kube_control_plane", location=str(site.path)
+            "there is no control plane",
+            hint="put at least one host into the group kube_control_plane",
+            location=str(site.path),
         )
     for host in site.hosts:
         if not host.groups:
@@ -69,7 +68,7 @@ def etcd(site: Site) -> Problems:
         group = "etcd" if site.members("etcd") else "kube_control_plane"
         advice = "make it one or three" if len(members) == 2 else "add one or take one away"
         yield InvalidInput(
-            f"etcd has {len(members)} members ({names}): a majority of them tolerates no more failures than one member less",
+            f"etcd has {len(members)} members ({names}): that survives no more failures than one member less",
             hint=f"{advice} in the group {group}",
             location=_line(site, rf"^\s*\[?{group}\]?\s*:?\s*(#.*)?$"),
         )
@@ -86,13 +85,12 @@ def names(site: Site) -> Problems:
                 hint=f"call it {fixed}" if fixed else None,
                 location=_host_line(site, host),
             )
-        if other := first.setdefault(host.node_name, host):
-            if other is not host:
-                yield InvalidInput(
-                    f"{host.name} and {other.name} are the same node's name",
-                    hint="node names are lower-case",
-                    location=_host_line(site, host),
-                )
+        if (other := first.setdefault(host.node_name, host)) is not host:
+            yield InvalidInput(
+                f"{host.name} and {other.name} are the same node's name",
+                hint="node names are lower-case",
+                location=_host_line(site, host),
+            )
     for setting in ("cluster_name", "cluster_domain"):
         value = str(site.setting(setting))
         if not _DOMAIN.fullmatch(value):
@@ -179,10 +177,11 @@ def ranges(site: Site) -> Problems:
         inside = [host for host in _members(site) if (address := _ipv4(host.address)) and address in network]
         if inside:
             first = f"{inside[0].name} ({inside[0].address})"
+            own_address = inside[0].location_of("ip", "ansible_host")
             yield InvalidInput(
                 f"{first}{f' and {len(inside) - 1} more' if inside[1:] else ''} lies in {setting} {network}",
                 hint=f"choose a range for {setting} that holds no machine",
-                location=site.location_of(setting) if _is_set(site, setting) else inside[0].location_of("ip", "ansible_host"),
+                location=site.location_of(setting) if _is_set(site, setting) else own_address,
             )
 
 
@@ -191,11 +190,11 @@ def _pod_prefix(site: Site, pods: ipaddress.IPv4Network) -> Problems:
         prefix = int(str(site.setting("cluster_pod_prefix")))
     except ValueError:
         return  # its type is reported already
-    location = site.location_of("cluster_pod_prefix")
-    if not pods.prefixlen < prefix <= min(28, pods.prefixlen + _MAX_NODE_PREFIX_DIFFERENCE):
+    location, longest = site.location_of("cluster_pod_prefix"), min(28, pods.prefixlen + _MAX_NODE_PREFIX_DIFFERENCE)
+    if not pods.prefixlen < prefix <= longest:
         yield InvalidInput(
             f"cluster_pod_prefix: /{prefix} does not divide {pods} among nodes",
-            hint=f"choose a length between {pods.prefixlen + 1} and {min(28, pods.prefixlen + _MAX_NODE_PREFIX_DIFFERENCE)}",
+            hint=f"choose a length between {pods.prefixlen + 1} and {longest}",
             location=location,
         )
     elif len(site.nodes) > (room := 2 ** (prefix - pods.prefixlen)):
@@ -234,7 +233,9 @@ def _vip(site: Site, value: str) -> Problems:
     location = site.location_of("cluster_vip")
     vip = _ipv4(value)
     if vip is None:
-        yield InvalidInput(f"cluster_vip: {value!r} is not an IPv4 address", hint="write a free address", location=location)
+        yield InvalidInput(
+            f"cluster_vip: {value!r} is not an IPv4 address", hint="write a free address", location=location
+        )
         return
     for host in site.hosts:
         if value in (host.address, host.connect_address):
@@ -248,7 +249,9 @@ def _vip(site: Site, value: str) -> Problems:
         network = _network(str(site.setting(setting)))
         if network and vip in network:
             yield InvalidInput(
-                f"cluster_vip {vip} lies in {setting} {network}", hint="choose an address of the machines' network", location=location
+                f"cluster_vip {vip} lies in {setting} {network}",
+                hint="choose an address of the machines' network",
+                location=location,
             )
             return
 
@@ -282,78 +285,7 @@ def one_cluster(site: Site) -> Problems:
             )
 
 
-def keys(site: Site) -> Problems:
-    """The ssh keys that the inventory names can be used."""
-    seen: set[str] = set()
-    for host in site.hosts:
-        for name in ("ansible_ssh_private_key_file", "ansible_private_key_file"):
-            value = host.vars.get(name)
-            if not isinstance(value, str) or not value or value in seen or "{{" in value:
-                continue
-            seen.add(value)
-            if mistake := _key_mistake(Path(value).expanduser()):
-                reason, hint = mistake
-                yield InvalidInput(f"the ssh key {value} {reason}", hint=hint, location=host.location_of(name))
-
-
-def _key_mistake(file: Path) -> tuple[str, str] | None:
-    try:
-        status = file.stat()
-    except OSError as error:
-        return f"cannot be used: {str(error.strerror).lower()}", "correct the path; a relative one starts at your working directory"
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a file", "give the path of the private key"
-    # Root reads a file without any permission, ssh started by another user does not.
-    if not status.st_mode & 0o400 or not os.access(file, os.R_OK):
-        return "cannot be read", f"chmod 600 {file}"
-    if status.st_uid == os.getuid() and status.st_mode & 0o077:
-        return "is open to other users, ssh refuses it", f"chmod 600 {file}"
-    with file.open("rb") as opened:
-        start = opened.read(64)
-    if b"-----BEGIN " not in start:
-        return "is not a private key", f"give {file.with_suffix('')}" if file.suffix == ".pub" else "give the path of the private key"
-    return None
-
-
-def material(site: Site) -> Problems:
-    """The bundle is there, and the mirror is said completely."""
-    bundle = str(site.setting("cluster_bundle") or "")
-    if bundle:
-        path = Path(bundle).expanduser()
-        location = site.location_of("cluster_bundle")
-        if not path.is_absolute():
-            yield InvalidInput(
-                f"cluster_bundle: {bundle} is not an absolute path", hint=f"write {path.absolute()}", location=location
-            )
-        elif not (path / "manifest.json").is_file():
-            what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
-            yield InvalidInput(f"cluster_bundle: {bundle} {what}", hint="provision bundle create", location=location)
-    for setting in ("cluster_mirror_url", "cluster_mirror_registry"):
-        if bool(site.setting(setting)) is not bool(bundle):
-            missing, given = (setting, "cluster_bundle") if bundle else ("cluster_bundle", setting)
-            yield InvalidInput(
-                f"{given} needs {missing}",
-                hint="nodes fetch what the bundle names from the mirror: set cluster_bundle, cluster_mirror_url, cluster_mirror_registry",
-                location=site.location_of(given),
-            )
-            break
-    url = str(site.setting("cluster_mirror_url") or "")
-    if url and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
-        yield InvalidInput(
-            f"cluster_mirror_url: {url!r} is not a URL",
-            hint="write http://HOST:PORT",
-            location=site.location_of("cluster_mirror_url"),
-        )
-    registry = str(site.setting("cluster_mirror_registry") or "")
-    if "/" in registry:
-        yield InvalidInput(
-            f"cluster_mirror_registry: {registry!r} is not HOST:PORT",
-            hint=f"write {registry.split('//')[-1].split('/')[0]}",
-            location=site.location_of("cluster_mirror_registry"),
-        )
-
-
-ALL = (groups, etcd, names, addresses, ranges, api, version, one_cluster, keys, material)
+ALL = (groups, etcd, names, addresses, ranges, api, version, one_cluster)
 
 
 def _members(site: Site) -> tuple[Host, ...]:

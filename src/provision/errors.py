@@ -85,6 +85,7 @@ class InvalidInput(ProvisionError):
         self.others = others
 
     def as_dict(self) -> dict[str, object]:
+        """The error for `--output json`, the other problems included."""
         return {**super().as_dict(), "others": [other.as_dict() for other in self.others]}
 
 

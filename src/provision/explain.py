@@ -146,8 +146,8 @@ def _source(site: Site, host: Host, option: Option, origin: Location) -> str:
 
 def _overridden(host: Host, option: Option, origin: Location) -> tuple[tuple[Location, object], ...]:
     """Weaker places that set it too, the project's default left out."""
-    found = [item for item in reversed(host.chain) if _sets(item, option) and item.location not in (origin, option.location)]
-    return tuple((item.location, item.value) for item in found)
+    found = [item for item in reversed(host.chain) if _sets(item, option)]
+    return tuple((item.location, item.value) for item in found if item.location not in (origin, option.location))
 
 
 def _sets(item: Definition, option: Option) -> bool:
@@ -160,4 +160,6 @@ def _place(location: Location | None) -> str | None:
 
 def text_of(value: object) -> str:
     """A value as it is written in YAML on one line."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) or value == "" else str(value)
+    if isinstance(value, (dict, list, bool)) or value == "":
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

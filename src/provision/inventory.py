@@ -120,7 +120,8 @@ class Site:
         names = [host.name for host in self.hosts]
         near = get_close_matches(name, names, 1)
         raise UsageError(
-            f"{name} is not a host of {self.path}", hint=f"did you mean {near[0]}?" if near else f"its hosts: {', '.join(names)}"
+            f"{name} is not a host of {self.path}",
+            hint=f"did you mean {near[0]}?" if near else f"its hosts: {', '.join(names)}",
         )
 
     def members(self, group: str) -> tuple[Host, ...]:
@@ -145,7 +146,7 @@ class Site:
 
     @property
     def load_balancers(self) -> tuple[Host, ...]:
-        """The machines that hold the VIP: the group `load_balancer`, by default the control planes. None without VIP."""
+        """The machines that hold the VIP: the group `load_balancer`, by default the control planes."""
         return (self.members("load_balancer") or self.control_planes) if self.api_mode == "vip" else ()
 
     @property
@@ -184,19 +185,23 @@ def _sources(path: Path, overlay: Path | None) -> tuple[Path, ...]:
 
 def site_file(site: Path) -> Path:
     """The inventory file that `site` means: itself, or the one in that directory. Raises InvalidInput."""
-    site = Path(os.path.abspath(site.expanduser()))
+    site = site.expanduser().absolute()
     if site.is_file():
         if not os.access(site, os.R_OK):
             raise InvalidInput("cannot be read", hint=f"chmod u+r {site}", location=str(site))
         return site
     if not site.is_dir():
-        raise InvalidInput("does not exist", hint="give the inventory file of your site with --inventory", location=str(site))
+        raise InvalidInput(
+            "does not exist", hint="give the inventory file of your site with --inventory", location=str(site)
+        )
     found = [site / name for name in _NAMES_IN_A_DIRECTORY if (site / name).is_file()]
     if len(found) == 1:
         return found[0]
     if not found:
         raise InvalidInput(
-            "holds no inventory file", hint=f"name it {', '.join(_NAMES_IN_A_DIRECTORY[:4])} or give the file", location=str(site)
+            "holds no inventory file",
+            hint=f"name it {', '.join(_NAMES_IN_A_DIRECTORY[:4])} or give the file",
+            location=str(site),
         )
     names = ", ".join(file.name for file in found)
     raise InvalidInput(f"holds several inventory files: {names}", hint="give one of them", location=str(site))
@@ -220,7 +225,9 @@ def _host(reading: HostReading) -> Host:
 def _is_ours(item: Definition) -> bool:
     """True for the project's defaults, which no operator wrote."""
     root = project_root()
-    return item.location.path == str(root / "groups.yml") or item.location.path.startswith(f"{root / 'group_vars'}{os.sep}")
+    return item.location.path == str(root / "groups.yml") or item.location.path.startswith(
+        f"{root / 'group_vars'}{os.sep}"
+    )
 
 
 def alias_uses(item: Definition) -> tuple[AliasUse, ...]:
@@ -240,5 +247,7 @@ def alias_uses(item: Definition) -> tuple[AliasUse, ...]:
 def _set_beside(item: Definition, chain: tuple[Definition, ...]) -> frozenset[str]:
     """The names set in the same place as an alias, which win over it."""
     return frozenset(
-        other.name for other in chain if (other.scope, other.in_file) == (item.scope, item.in_file) and not _is_ours(other)
+        other.name
+        for other in chain
+        if (other.scope, other.in_file) == (item.scope, item.in_file) and not _is_ours(other)
     )

@@ -135,7 +135,9 @@ class _Reader:
             raise _invalid(error, Path(self.sources[-1])) from error
         return Reading(
             hosts=hosts,
-            groups={name: tuple(host.name for host in group.get_hosts()) for name, group in self.manager.groups.items()},
+            groups={
+                name: tuple(host.name for host in group.get_hosts()) for name, group in self.manager.groups.items()
+            },
             definitions=tuple(item for items in definitions.values() for item in items),
             warnings=tuple(dict.fromkeys(self.messages.warnings)),
         )
@@ -164,7 +166,7 @@ class _Reader:
     def _definitions(self) -> dict[tuple[str, bool], list[Definition]]:
         """Everything that is set, by scope and by whether it stands in a file of group_vars or host_vars."""
         found: dict[tuple[str, bool], list[Definition]] = {}
-        directories = list(dict.fromkeys(os.path.dirname(source) for source in self.sources))
+        directories = list(dict.fromkeys(Path(source).parent for source in self.sources))
         for entity in self._entities():
             scope = _scope(entity)
             inline = {name: value for name, value in entity.vars.items() if name not in _IMPLICIT}
@@ -177,11 +179,11 @@ class _Reader:
             ]
         return found
 
-    def _files(self, directory: str, entity: Any) -> list[str]:
-        parent = os.path.join(directory, "host_vars" if _scope(entity).startswith("host ") else "group_vars")
-        if not os.path.isdir(parent):
+    def _files(self, directory: Path, entity: Any) -> list[str]:
+        parent = directory / ("host_vars" if _scope(entity).startswith("host ") else "group_vars")
+        if not parent.is_dir():
             return []
-        return [os.fsdecode(file) for file in self.loader.find_vars_files(parent, entity.name)]
+        return [os.fsdecode(file) for file in self.loader.find_vars_files(str(parent), entity.name)]
 
     def _mapping(self, file: str) -> Mapping[str, object]:
         data = self.loader.load_from_file(file, cache="all", unsafe=True, trusted_as_template=True)
@@ -199,7 +201,9 @@ class _Reader:
         found = variables.get_vars(host=host, include_hostvars=False)
         return HostReading(
             name=str(host.name),
-            groups=tuple(sorted(str(group.name) for group in host.get_groups() if group.name not in ("all", "ungrouped"))),
+            groups=tuple(
+                sorted(str(group.name) for group in host.get_groups() if group.name not in ("all", "ungrouped"))
+            ),
             variables={str(name): _plain(value) for name, value in self._resolved(found).items()},
             chain=tuple(item for key in order for item in definitions.get(key, ())),
         )
@@ -213,12 +217,14 @@ class _Reader:
 
 
 def _resolve(templar: Any, value: Any) -> Any:
+    from ansible.errors import AnsibleError
+
     text = str(value) if isinstance(value, (str, dict, list)) else ""
     if "{{" not in text or any(word in text for word in ("lookup(", "query(", "q(")):
         return value
     try:
         return templar.template(value)
-    except Exception:  # whatever a template raises, it is not known offline
+    except AnsibleError:  # it needs a host's facts: not known offline
         return value
 
 
@@ -246,6 +252,8 @@ def _line(of_name: Any, of_value: Any) -> int:
 
 def _plain(value: Any) -> Any:
     """Ansible's tagged values as what they look like."""
+    from ansible.errors import AnsibleError
+
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -253,7 +261,7 @@ def _plain(value: Any) -> Any:
     if "Encrypted" in type(value).__name__:
         try:
             return str(value)
-        except Exception:  # no password, or a wrong one: Ansible's own run will say so
+        except AnsibleError:  # no password, or a wrong one: Ansible's own run will say so
             return ENCRYPTED
     for kind in (bool, int, float, str):
         if isinstance(value, kind):

@@ -10,18 +10,19 @@ from provision.explain import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from provision.specs import Option
 
 _HEAD = """# Variables
 
-Every setting there is. `provision explain NAME --inventory SITE` says what it is in your site and where that comes from;
-`provision validate` refuses unknown names. Those of the whole cluster belong under `[all:vars]` or in
+Every setting there is. `provision explain NAME --inventory SITE` says what it is in your site and where that comes
+from; `provision validate` refuses unknown names. Those of the whole cluster belong under `[all:vars]` or in
 `group_vars/all`; the others wherever they should hold: all hosts, a group, one host.
 """
 
 _HOSTS = """## Hosts
 
-Beside Ansible's own connection variables (`ansible_host`, `ansible_user`, `ansible_ssh_private_key_file`, …) a host has:
+Beside Ansible's own connection variables (`ansible_host`, `ansible_user`, …) a host has:
 """
 
 _ALIASES = """## Kubespray's names
@@ -60,7 +61,8 @@ def _default(option: Option) -> str:
 
 def _meaning(option: Option) -> str:
     choices = f" One of {', '.join(f'`{choice}`' for choice in option.choices)}." if option.choices else ""
-    fields = f" Fields: {'; '.join(f'`{name}` ({_type(field)}): {field.description}' for name, field in option.options.items())}" if option.options else ""
+    each = [f"`{name}` ({_type(field)}): {field.description}" for name, field in (option.options or {}).items()]
+    fields = f" Fields: {'; '.join(each)}" if each else ""
     return _cell(f"{option.description}{choices}{fields}")
 
 

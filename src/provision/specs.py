@@ -51,7 +51,10 @@ class Option:
 @cache
 def specs() -> Mapping[str, Option]:
     """Every setting by its name: the cluster's own first, then role by role."""
-    roles = sorted((project_root() / "roles").glob("*/meta/argument_specs.yml"), key=lambda file: (file.parts[-3] != "cluster", file))
+    roles = sorted(
+        (project_root() / "roles").glob("*/meta/argument_specs.yml"),
+        key=lambda file: (file.parts[-3] != "cluster", file),
+    )
     return {option.name: option for file in roles for option in _role_options(file)}
 
 
@@ -82,7 +85,9 @@ def _option(name: str, role: str, spec: Mapping[str, Any], default: object, loca
         choices=tuple(spec.get("choices") or ()),
         elements=spec.get("elements", ""),
         required=bool(spec.get("required", False)),
-        options={key: _option(key, role, item, item.get("default"), location) for key, item in nested.items()} if nested else None,
+        options={key: _option(key, role, item, item.get("default"), location) for key, item in nested.items()}
+        if nested
+        else None,
     )
 
 
@@ -94,7 +99,7 @@ def _text(description: object) -> str:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    data: dict[str, Any] | None = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    data: dict[str, Any] | None = _Loader(file.read_text(encoding="utf-8")).get_single_data()
     return data or {}
 
 
@@ -158,7 +163,9 @@ def mistakes(option: Option, value: object, path: str = "") -> Iterator[Mistake]
     if option.choices and option.type != "list" and str(value) not in map(str, option.choices):
         known = ", ".join(str(choice) or '""' for choice in option.choices)
         near = nearest(str(value), map(str, option.choices), 0.6)
-        yield Mistake(path, f"{value!r} is not one of {known}", f"did you mean {near}?" if near else f"choose one of {known}")
+        yield Mistake(
+            path, f"{value!r} is not one of {known}", f"did you mean {near}?" if near else f"choose one of {known}"
+        )
         return
     if isinstance(value, list):
         for index, item in enumerate(value):
@@ -186,7 +193,9 @@ def _field_mistakes(options: Mapping[str, Option], value: Mapping[Any, object], 
         else:
             near = nearest(str(name), options, 0.6)
             known = ", ".join(options)
-            yield Mistake(f"{path}.{name}", "is not known", f"did you mean {near}?" if near else f"its fields are {known}")
+            yield Mistake(
+                f"{path}.{name}", "is not known", f"did you mean {near}?" if near else f"its fields are {known}"
+            )
     for name, option in options.items():
         if option.required and name not in value:
             yield Mistake(path, f"needs {name}", f"{name}: {option.description}")

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from provision import aliases, checks, specs
+from provision import aliases, checks, checks_files, specs
 from provision.errors import InvalidInput, Location
 from provision.inventory import OWN_GROUPS, Definition, Site, load
 from provision.inventory_reader import ENCRYPTED
 
-_FOREIGN_PREFIXES = ("kube_", "kubeadm_", "kubelet_", "kubernetes_", "etcd_", "containerd_", "calico_", "cilium_", "flannel_")
+_FOREIGN_PREFIXES = ("kube_", "kubeadm_", "kubelet_", "kubernetes_", "etcd_", "calico_", "cilium_", "flannel_")
 """Names that can only be meant for us or for Kubespray, beside those that begin with the name of a role."""
 
 _CONNECTION = (
     *("host", "port", "user", "password", "connection", "private_key_file", "shell_type", "shell_executable"),
     *("python_interpreter", "remote_tmp", "timeout", "pipelining", "host_key_checking", "async_dir"),
     *("ssh_host", "ssh_port", "ssh_user", "ssh_pass", "ssh_password", "ssh_private_key_file", "ssh_private_key"),
-    *("ssh_args", "ssh_common_args", "ssh_extra_args", "sftp_extra_args", "scp_extra_args", "ssh_executable", "ssh_retries"),
+    *("ssh_args", "ssh_common_args", "ssh_extra_args", "sftp_extra_args", "scp_extra_args", "ssh_executable"),
+    "ssh_retries",
     *("ssh_pipelining", "ssh_timeout", "ssh_host_key_checking", "ssh_transfer_method", "ssh_use_tty", "control_path"),
     *("become", "become_user", "become_password", "become_pass", "become_method", "become_exe", "become_flags"),
     *("sudo_pass", "sudo_exe", "sudo_flags", "su_pass", "winrm_transport", "winrm_port", "group_priority", "strategy"),
 )
-"""Ansible's own variables that inventories set, without `ansible_`; only names very much like one of them are doubted."""
+"""Ansible's own variables that inventories set, without `ansible_`; only names very like one of them are doubted."""
 
 
 def validate(site: Path, overlay: Path | None = None) -> Site:
@@ -39,9 +40,9 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
     """Every problem of a site that was read; empty when it is fit to be used."""
     found = [*_variables(site), *_values(site), *_both_names(site), *_files_without_owner(site)]
     doubted = {str(problem.location) for problem in found}
-    for structural in checks.ALL if site.control_planes else (checks.groups,):
+    for structural in (*checks.ALL, *checks_files.ALL) if site.control_planes else (checks.groups,):
         # A value of the wrong type is reported once: what follows from it only confuses.
-        found += [problem for problem in structural(site) if str(problem.location) not in doubted or not _has_line(problem)]
+        found += [each for each in structural(site) if str(each.location) not in doubted or not _has_line(each)]
     unique = {(problem.message, str(problem.location)): problem for problem in found}
     return tuple(unique.values())
 
@@ -53,8 +54,12 @@ def _has_line(problem: InvalidInput) -> bool:
 def notices(site: Site) -> tuple[str, ...]:
     """What is worth a look and no mistake: variables of others, hosts that are not touched, aliases without effect."""
     own = specs.specs().keys() | specs.HOST_VARIABLES.keys() | aliases.kubespray_names()
-    foreign = {item.name: item.location for item in _of_the_operator(site) if item.name not in own and not item.name.startswith("ansible_")}
-    found = [f"{location}: {name} is not ours and has no effect here" for name, location in foreign.items()]
+    foreign = {item.name: item.location for item in _of_the_operator(site) if item.name not in own}
+    found = [
+        f"{location}: {name} is not ours and has no effect here"
+        for name, location in foreign.items()
+        if not name.startswith("ansible_")
+    ]
     idle = [item for item in _of_the_operator(site) if _is_idle(item)]
     found += [f"{item.location}: Kubespray's {item.name} has no effect here" for item in idle]
     untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
@@ -68,7 +73,8 @@ def _vip_notices(site: Site) -> Iterator[str]:
     vip = str(site.setting("cluster_vip") or "")
     for host in site.load_balancers:
         if vip.rpartition(".")[0] != host.address.rpartition(".")[0]:
-            yield f"{site.location_of('cluster_vip')}: {vip} is not in the /24 of {host.name} ({host.address}), is their network larger?"
+            where = site.location_of("cluster_vip")
+            yield f"{where}: {vip} is not in the /24 of {host.name} ({host.address}); preflight looks at its interfaces"
             return
 
 
@@ -100,16 +106,17 @@ def _name_problem(item: Definition) -> tuple[str, str] | None:
         return None
     if name.startswith("ansible_"):
         return _connection_problem(name)
-    if name in aliases.table():
-        return _alias_problem(item)
     if name in aliases.kubespray_names():
-        if aliases.is_idle(name, item.value):
-            return None
-        return f"Kubespray's {name} has no counterpart here", _kubespray_hint(name)
+        return _alias_problem(item)
+    return _foreign_problem(name)
+
+
+def _foreign_problem(name: str) -> tuple[str, str] | None:
     near = specs.nearest(name, [*specs.specs(), *aliases.table(), *specs.HOST_VARIABLES])
     if near or name.startswith((*_FOREIGN_PREFIXES, *(f"{role}_" for role in specs.roles()))):
         near = near or specs.nearest(name, specs.specs(), 0.6)
-        return f"the variable {name} is not known", f"did you mean {near}?" if near else "`provision explain` lists all variables"
+        hint = f"did you mean {near}?" if near else "`provision explain` lists all variables"
+        return f"the variable {name} is not known", hint
     if name.startswith("__"):
         return f"{name} is internal", "set the public options of the role; `provision explain` lists them"
     return None
@@ -124,7 +131,11 @@ def _connection_problem(name: str) -> tuple[str, str] | None:
 
 
 def _alias_problem(item: Definition) -> tuple[str, str] | None:
-    alias = aliases.table()[item.name]
+    alias = aliases.table().get(item.name)
+    if alias is None:
+        if aliases.is_idle(item.name, item.value):
+            return None
+        return f"Kubespray's {item.name} has no counterpart here", _kubespray_hint(item.name)
     try:
         if alias.applies(item.value):
             alias.translate(item.value)
@@ -135,7 +146,9 @@ def _alias_problem(item: Definition) -> tuple[str, str] | None:
 
 def _kubespray_hint(name: str) -> str:
     near = specs.nearest(name, specs.specs(), 0.7)
-    return f"ours is perhaps {near}; see `provision explain {near}`" if near else "take the line out; docs/how-to/from_kubespray.md"
+    if near:
+        return f"ours is perhaps {near}; see `provision explain {near}`"
+    return "take the line out; docs/how-to/from_kubespray.md"
 
 
 def _values(site: Site) -> Iterator[InvalidInput]:
@@ -144,7 +157,9 @@ def _values(site: Site) -> Iterator[InvalidInput]:
     for host in site.hosts:
         for name, location in host.origins.items():
             option = specs.specs().get(name)
-            if option is None or location == option.location or (location, name) in seen or host.vars.get(name) == ENCRYPTED:
+            if option is None or location == option.location or (location, name) in seen:
+                continue
+            if host.vars.get(name) == ENCRYPTED:
                 continue
             seen.add((location, name))
             for mistake in specs.mistakes(option, host.vars.get(name)):
@@ -176,5 +191,7 @@ def _files_without_owner(site: Site) -> Iterator[InvalidInput]:
             if near := specs.nearest(name, owners):
                 kind = folder.removesuffix("_vars")
                 yield InvalidInput(
-                    f"there is no {kind} {name}: the file is never read", hint=f"name it {near}{file.suffix}", location=str(file)
+                    f"there is no {kind} {name}: the file is never read",
+                    hint=f"name it {near}{file.suffix}",
+                    location=str(file),
                 )

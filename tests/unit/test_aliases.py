@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.sites import write_site
 
 from provision import aliases, inventory, specs
 from provision.aliases import AliasRefused
+from tests.unit.sites import write_site
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,11 @@ def test_values_are_translated(name: str, value: object, translated: dict[str, o
         ("kube_apiserver_port", 8443, "only 6443"),
         ("kube_version", "{{ version }}", "cluster_version"),
         ("loadbalancer_apiserver", "192.0.2.1", "mapping"),
-        ("containerd_registries_mirrors", [{"prefix": "a", "mirrors": [{"host": "b", "skip_verify": True}]}], "counterpart"),
+        (
+            "containerd_registries_mirrors",
+            [{"prefix": "a", "mirrors": [{"host": "b", "skip_verify": True}]}],
+            "counterpart",
+        ),
         ("etcd_quota_backend_bytes", "much", "etcd_quota_mb"),
     ],
 )
@@ -104,7 +108,12 @@ def test_the_list_of_kubesprays_names_is_clean() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "idle"),
-    [("argocd_enabled", False, True), ("argocd_enabled", True, False), ("docker_options", "x", True), ("ndots", 2, False)],
+    [
+        ("argocd_enabled", False, True),
+        ("argocd_enabled", True, False),
+        ("docker_options", "x", True),
+        ("ndots", 2, False),
+    ],
 )
 def test_settings_that_ask_for_nothing_are_idle(name: str, value: object, idle: bool) -> None:
     assert aliases.is_idle(name, value) is idle

@@ -16,9 +16,7 @@ def test_every_subclass_is_listed() -> None:
     assert set(errors.ProvisionError.__subclasses__()) == set(errors.ALL)
 
 
-def test_location_is_shown_relative_to_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_location_is_shown_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(errors.Location(str(tmp_path / "site.ini"), 3)) == "site.ini:3"
     assert str(errors.Location("/etc/site.ini")) == "/etc/site.ini"

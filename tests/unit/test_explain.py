@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.sites import FIXTURES, write_site
 
 from provision import explain, inventory
 from provision.errors import UsageError
+from tests.unit.sites import FIXTURES, write_site
 
 
 def test_a_value_that_comes_from_an_alias() -> None:
@@ -36,7 +36,10 @@ def test_what_is_overridden_and_what_differs_by_host(tmp_path: Path) -> None:
     path = write_site(
         tmp_path,
         "cluster_domain=weak.example",
-        files={"group_vars/all.yml": "cluster_domain: strong.example\n", "host_vars/node1.yml": "host_packages: [vim]\n"},
+        files={
+            "group_vars/all.yml": "cluster_domain: strong.example\n",
+            "host_vars/node1.yml": "host_packages: [vim]\n",
+        },
     )
     site = inventory.load(path)
     found = explain.explain(site, "cluster_domain", "node1")

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.sites import FIXTURES, write_site
 
 from provision import inventory, paths
 from provision.errors import InvalidInput, Location, UsageError
+from tests.unit.sites import FIXTURES, write_site
 
 
 def test_the_kubespray_inventory_is_read_unchanged() -> None:
@@ -168,7 +168,9 @@ def test_plain_ansible_sees_the_same_values(tmp_path: Path) -> None:
 
 
 def test_importing_the_package_does_not_import_ansible() -> None:
-    code = "import sys; import provision.inventory, provision.validate, provision.explain; print('ansible' in sys.modules)"
+    code = (
+        "import sys; import provision.inventory, provision.validate, provision.explain; print('ansible' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": str(paths.project_root() / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "False"

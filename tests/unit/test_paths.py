@@ -21,7 +21,9 @@ def test_project_root_is_the_checkout() -> None:
         (paths.cache_home, "PROVISION_CACHE_DIR", "XDG_CACHE_HOME", ".cache/provision"),
     ],
 )
-def test_homes(home: Callable[[], Path], own: str, xdg: str, default: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_homes(
+    home: Callable[[], Path], own: str, xdg: str, default: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(own, raising=False)
     monkeypatch.delenv(xdg, raising=False)

@@ -85,5 +85,12 @@ def _first(option: Option, value: object) -> specs.Mistake:
 
 
 def _option(kind: str, **more: object) -> Option:
-    fields: dict[str, object] = {"name": "x_option", "role": "x", "description": "", "default": None, "location": Location("x"), **more}
+    fields: dict[str, object] = {
+        "name": "x_option",
+        "role": "x",
+        "description": "",
+        "default": None,
+        "location": Location("x"),
+        **more,
+    }
     return Option(type=kind, **fields)  # type: ignore[arg-type]

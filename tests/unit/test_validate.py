@@ -4,15 +4,20 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.sites import FIXTURES, write_site
 
 from provision.errors import InvalidInput
 from provision.validate import notices, validate
+from tests.unit.sites import FIXTURES, write_site
 
 # The mistake, the line that is named, and words of the message and of the hint.
 REFUSED = [
     ("misspelt_variable.ini", 14, "cluster_verison is not known", "cluster_version"),
-    ("unknown_kubespray_variable.ini", 14, "Kubespray's kube_apiserver_request_timeout has no counterpart", "from_kubespray"),
+    (
+        "unknown_kubespray_variable.ini",
+        14,
+        "Kubespray's kube_apiserver_request_timeout has no counterpart",
+        "from_kubespray",
+    ),
     ("two_etcd_members.ini", 6, "etcd has 2 members", "one or three"),
     ("vip_is_a_node.ini", 13, "10.77.0.12 is the address of master2", "free address"),
     ("overlapping_ranges.ini", 14, "overlap", "cluster_pod_cidr"),
@@ -61,12 +66,20 @@ def test_a_good_site_passes_in_time(file: str) -> None:
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
-    variables = "cluster_verison=1\ncluster_vip=192.0.2.11\nkube_log_level=5\ncontainer_manager=docker\ncluster_api_port=6443"
+    variables = (
+        "cluster_verison=1\ncluster_vip=192.0.2.11\nkube_log_level=5\ncontainer_manager=docker\ncluster_api_port=6443"
+    )
     with pytest.raises(InvalidInput) as caught:
         validate(write_site(tmp_path, variables))
     messages = [problem.message for problem in (caught.value, *caught.value.others)]
     assert len(messages) == 5
-    assert {problem.location.line for problem in (caught.value, *caught.value.others) if problem.location} == {11, 12, 13, 14, 15}
+    assert {problem.location.line for problem in (caught.value, *caught.value.others) if problem.location} == {
+        11,
+        12,
+        13,
+        14,
+        15,
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,7 +132,9 @@ def test_every_machine_needs_an_address_that_others_reach(hosts: str, tmp_path: 
 
 def test_a_setting_of_the_cluster_is_the_same_everywhere(tmp_path: Path) -> None:
     site = write_site(tmp_path, files={"group_vars/kube_node.yml": "cluster_domain: example.org\n"})
-    with pytest.raises(InvalidInput, match="cluster_domain is cluster.local on cp1 and example.org on node1") as caught:
+    with pytest.raises(
+        InvalidInput, match=r"cluster_domain is cluster\.local on cp1 and example\.org on node1"
+    ) as caught:
         validate(site)
     assert str(caught.value.location).endswith("kube_node.yml:1")
 
@@ -160,7 +175,12 @@ def test_what_is_no_mistake_is_noticed(tmp_path: Path) -> None:
         )
     )
     told = "\n".join(notices(site))
-    for words in ("backup_owner is not ours", "argocd_enabled has no effect", "b: in no group of ours", "not in the /24 of cp1"):
+    for words in (
+        "backup_owner is not ours",
+        "argocd_enabled has no effect",
+        "b: in no group of ours",
+        "not in the /24 of cp1",
+    ):
         assert words in told
 
 
