@@ -49,3 +49,10 @@ install_packages() {
     [[ " ${missing[*]} " != *" ${unit/bird/bird2} "* ]] || systemctl disable -q "$unit" 2>/dev/null || true
   done
 }
+
+# Builds the bundle that sandbox nodes install from, unless a whole one is in the cache.
+ensure_bundle() {
+  if provision bundle verify >/dev/null 2>&1; then return 0; fi
+  say "Building the bundle: Kubernetes and all it needs, from source, once"
+  provision bundle create --source build
+}
