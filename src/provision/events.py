@@ -164,8 +164,8 @@ def _host_event(kind: str, at: float, data: Mapping[str, Any], project: Path | N
         case "runner_on_failed":
             return HostFailed(at, host, task, result, ignored=bool(data.get("ignore_errors")))
         case "runner_on_unreachable":
-            # Where the playbook ignores it, Ansible counts the task as skipped and says why.
-            return HostUnreachable(at, host, task, result, ignored="skip_reason" in result)
+            # The record does not say that the playbook ignores it; the line that Ansible prints does.
+            return HostUnreachable(at, host, task, result, ignored=stdout.rstrip().endswith("...ignoring"))
     return None
 
 

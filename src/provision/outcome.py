@@ -77,7 +77,10 @@ _CAUSES = (
     ),
 )
 _WRAPPING = re.compile(
-    r"Failed to connect to the host via ssh: |^.*EOF on stream; last \d+ lines received:", re.MULTILINE
+    r"Failed to connect to the host via ssh: |"
+    r"Data could not be sent to remote host .*? can be reached over ssh: |"
+    r"^.*EOF on stream; last \d+ lines received:",
+    re.MULTILINE,
 )
 _NOISE = re.compile(r"^(?:Pseudo-terminal will not be allocated|Warning: Permanently added|@+$)")
 

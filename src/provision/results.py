@@ -211,7 +211,7 @@ class Reducer:
                 if not ignored:
                     self._failures.append(failure_of(event))
             case HostUnreachable(_, host, _, _, ignored):
-                self._count(host, "skipped" if ignored else "unreachable")
+                self._count(host, "ok" if ignored else "unreachable")
                 if not ignored:
                     self._failures.append(failure_of(event))
 
