@@ -37,7 +37,8 @@ class VarsModule(BaseVarsPlugin):
     """Variables of inventory files are translated when the inventory is parsed, and so keep their lower rank."""
 
     REQUIRES_ENABLED = False
-    is_stateless = False
+    # What it remembers depends on the loader alone, so one instance serves the whole run.
+    is_stateless = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ REFUSED = [
     ("two_ways_to_the_api.ini", 14, "exclude each other", "cluster_vip"),
     ("machine_in_pod_range.ini", 14, "3 more lies in cluster_pod_cidr", "holds no machine"),
     ("missing_bundle.ini", 14, "/nonexistent/bundle does not exist", "provision bundle create"),
-    ("mirror_without_bundle.ini", 14, "cluster_mirror_url needs cluster_bundle", "cluster_bundle"),
+    ("mirror_without_bundle.ini", 14, "cluster_mirror_url needs cluster_bundle", "set both"),
     ("no_control_plane.yml", 0, "no control plane", "kube_control_plane"),
 ]
 
