@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import PreflightRefused
-from provision.sandbox.commands import last_words, run
+from provision.sandbox.commands import run
 from provision.sandbox.engine import Network, NodeSpec
 
 _NODE_FLAGS = (
@@ -39,7 +39,8 @@ class ContainerEngine:
 
     def has_image(self, reference: str) -> bool:
         """Whether the image is in the engine's store."""
-        return self._try("image", "inspect", reference) == ""
+        done = subprocess.run([self.name, "image", "inspect", reference], capture_output=True, check=False)
+        return done.returncode == 0
 
     def import_image(self, tar: Path, reference: str) -> None:
         """Import the tar as an image that starts systemd."""
@@ -110,11 +111,6 @@ class ContainerEngine:
 
     def _call(self, *arguments: str, hint: str | None = None) -> str:
         return run([self.name, *arguments], hint=hint)
-
-    def _try(self, *arguments: str) -> str:
-        """Run quietly; the last words of a failure, empty after success."""
-        done = subprocess.run([self.name, *arguments], capture_output=True, text=True, check=False)
-        return last_words(done.stderr) if done.returncode else ""
 
 
 class Podman(ContainerEngine):

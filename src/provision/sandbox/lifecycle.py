@@ -42,14 +42,16 @@ def up(
     PreflightRefused with the command that helps when this machine cannot, HostUnreachable when a node stays silent.
     """
     facts = read_site(site)
-    wanted = plan(facts.path, facts.addresses, vip=facts.vip, spare=spare)
+    wanted = plan(facts, spare=spare)
     served = _bundle_directory(bundle, facts.version) if with_bundle else ""
     with _lock(wanted.name):
         sandbox = _prepare(wanted, served, engine, suite)
         _make_nodes(sandbox)
-        if sandbox.bundle and not server.running(sandbox.server):
-            sandbox = _saved(replace(sandbox, server=server.start(sandbox)))
-        write_overlay(sandbox, facts.addresses)
+        if sandbox.bundle:
+            if not server.running(sandbox.server):
+                sandbox = _saved(replace(sandbox, server=server.start(sandbox)))
+            server.wait_serving(sandbox)
+        write_overlay(sandbox, (host.name for host in facts.hosts))
         return _saved(replace(sandbox, ready=True))
 
 
@@ -118,6 +120,10 @@ def _prepare(wanted: Wanted, bundle: str, engine_name: str | None, suite: str) -
     engine = choose_engine(present.engine if present else engine_name)
     checks.check_tools()
     engine.check()
+    if present is None:
+        _refuse_leftovers(engine, wanted)
+    elif bundle not in ("", present.bundle):
+        server.stop(present.server)
     known = present.nodes if present else ()
     nodes = merge(known, wanted.nodes)
     if present is None or not checks.network_is_up(wanted.network):
@@ -151,6 +157,17 @@ def _refuse_change(present: Sandbox | None, wanted: Wanted, engine_name: str | N
         f"the sandbox of {wanted.site} exists and cannot follow: {change}",
         hint=f"provision sandbox down -i {wanted.site}",
     )
+
+
+def _refuse_leftovers(engine: Engine, wanted: Wanted) -> None:
+    """Nodes of ours without a record: nobody has the keys of those."""
+    found = [node.container for node in wanted.nodes if node.container in engine.node_states()]
+    if found:
+        remove = f"{engine.name} rm --force --volumes {' '.join(found)}"
+        raise PreflightRefused(
+            f"nodes of an earlier sandbox of {wanted.site} are there, and its record is not in {state_home()}",
+            hint=f"{remove}; {engine.name} network rm {wanted.network.name}",
+        )
 
 
 def _make_nodes(sandbox: Sandbox) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from provision.errors import InvalidInput
+from provision.errors import InvalidInput, Location
 from provision.sandbox.engine import Network
 from provision.sandbox.record import Node, container_name, name_for, network_name
+from provision.sandbox.site import SiteFacts
 
 _PREFIX = 24
-_SPARE = "spare1"
 
 
 @dataclass(frozen=True)
@@ -25,31 +26,32 @@ class Wanted:
     nodes: tuple[Node, ...]
 
 
-def plan(site: Path, addresses: dict[str, str], *, vip: str = "", spare: bool = False) -> Wanted:
-    """A node for each host and one /24 network around them; the machine itself takes its first address.
+def plan(site: SiteFacts, *, spare: bool = False) -> Wanted:
+    """A node for each host and one /24 network around them; this machine itself takes its first address.
 
-    `addresses` gives each host's own address. With `spare` one machine more, at the next free address.
+    With `spare` one node more, at the next free address.
     Raises InvalidInput when there are no hosts, an address is none, or the addresses cannot share such a network.
     """
-    name = name_for(site)
-    parsed = {host: _address(host, address, site) for host, address in addresses.items()}
-    subnet = _subnet(parsed, site)
+    name = name_for(site.path)
+    whole = Location(str(site.path))
+    addresses = {host.name: _address(host.name, host.address, host.location) for host in site.hosts}
+    subnet = _subnet(set(addresses.values()), whole)
+    reserved = {*addresses.values(), *([_address("cluster_vip", site.vip, whole)] if site.vip else [])}
     gateway = subnet[1]
-    reserved = [*parsed.values(), *([_address("cluster_vip", vip, site)] if vip else [])]
     if gateway in reserved:
         raise InvalidInput(
-            f"{gateway} belongs to the machine that runs the sandbox, as its way to the nodes; the site uses it itself",
-            hint="give the host or cluster_vip another address",
-            location=str(site),
+            f"the site uses {gateway}, which is the address of this machine in the sandbox's network",
+            hint="give that host, or cluster_vip, another address",
+            location=whole,
         )
-    nodes = [Node(host, container_name(name, host), str(address)) for host, address in parsed.items()]
+    nodes = [Node(host, container_name(name, host), str(address)) for host, address in addresses.items()]
     if spare:
-        nodes.append(_spare(name, subnet, parsed, reserved, site))
-    return Wanted(name, site, Network(network_name(name), str(subnet), str(gateway)), tuple(nodes))
+        nodes.append(_spare(name, _free_address(subnet, set(addresses.values()), reserved, whole)))
+    return Wanted(name, site.path, Network(network_name(name), str(subnet), str(gateway)), tuple(nodes))
 
 
 def merge(existing: Iterable[Node], wanted: Iterable[Node]) -> tuple[Node, ...]:
-    """The nodes that are there and those that are wanted.
+    """The nodes that are there and those that are wanted, by address.
 
     A spare that the site names by now, under whatever name, becomes that host; a host that left the site stays.
     """
@@ -60,40 +62,42 @@ def merge(existing: Iterable[Node], wanted: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(sorted(by_address.values(), key=lambda node: ipaddress.ip_address(node.address)))
 
 
-def _address(host: str, address: str, site: Path) -> ipaddress.IPv4Address:
+def _address(name: str, address: str, location: Location) -> IPv4Address:
     try:
-        return ipaddress.IPv4Address(address)
+        return IPv4Address(address)
     except ValueError as error:
         raise InvalidInput(
-            f"{host}: {address or 'nothing'!r} is not an IPv4 address, which a sandbox node needs",
+            f"{name}: {address!r} is not an IPv4 address, which a sandbox needs",
             hint="set ip=ADDRESS or ansible_host=ADDRESS",
-            location=str(site),
+            location=location,
         ) from error
 
 
-def _subnet(addresses: dict[str, ipaddress.IPv4Address], site: Path) -> ipaddress.IPv4Network:
+def _subnet(addresses: set[IPv4Address], location: Location) -> IPv4Network:
     if not addresses:
-        raise InvalidInput("the inventory names no host", location=str(site))
-    networks = {ipaddress.IPv4Network((address, _PREFIX), strict=False) for address in addresses.values()}
+        raise InvalidInput("the inventory names no host", location=location)
+    networks = {IPv4Network((address, _PREFIX), strict=False) for address in addresses}
     if len(networks) > 1:
         raise InvalidInput(
             f"a sandbox has one /{_PREFIX} network, the hosts are in {', '.join(map(str, sorted(networks)))}",
             hint="for the sandbox, copy the site and give its hosts addresses in one of them",
-            location=str(site),
+            location=location,
         )
     return networks.pop()
 
 
-def _spare(
-    sandbox: str,
-    subnet: ipaddress.IPv4Network,
-    addresses: dict[str, ipaddress.IPv4Address],
-    reserved: list[ipaddress.IPv4Address],
-    site: Path,
-) -> Node:
-    free = max(addresses.values()) + 1
+def _free_address(
+    subnet: IPv4Network, taken: set[IPv4Address], reserved: set[IPv4Address], location: Location
+) -> IPv4Address:
+    """The first address behind all hosts that is nobody's."""
+    free = max(taken) + 1
     while free in reserved:
         free += 1
     if free not in subnet or free == subnet.broadcast_address:
-        raise InvalidInput(f"{subnet} has no address left for a spare node", location=str(site))
-    return Node(_SPARE, container_name(sandbox, _SPARE), str(free), spare=True)
+        raise InvalidInput(f"{subnet} has no address left for a spare node", location=location)
+    return free
+
+
+def _spare(sandbox: str, address: IPv4Address) -> Node:
+    name = f"spare{address.packed[-1]}"
+    return Node(name, container_name(sandbox, name), str(address), spare=True)

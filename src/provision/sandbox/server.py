@@ -17,28 +17,37 @@ from provision.sandbox.record import Sandbox, Server
 
 _START_SECONDS = 15
 _STOP_SECONDS = 5
+_POLL_SECONDS = 0.05
 
 
 def start(sandbox: Sandbox) -> Server:
-    """Serve the sandbox's bundle on its gateway address, detached from this process; returns when it answers.
+    """Start to serve the sandbox's bundle on its gateway address, in a process that outlives this one.
 
-    Raises PreflightRefused with the server's last words when it does not.
+    Raises PreflightRefused when something else has the ports.
     """
-    log = sandbox.directory / "bundle-serve.log"
+    for port in (FILES_PORT, REGISTRY_PORT):
+        if _answers(sandbox.network.gateway, port):
+            raise PreflightRefused(
+                f"port {port} of {sandbox.network.gateway}, where the bundle is to be served, is in use",
+                hint=f"see by what with `ss -ltnp 'sport = :{port}'`",
+            )
     argv = [sys.executable, "-m", "provision.bundle.serve", sandbox.bundle, "--address", sandbox.network.gateway]
-    with log.open("wb") as output:
+    with _log(sandbox).open("wb") as output:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    server = Server(process.pid, _started(process.pid) or 0)
+    return Server(process.pid, _started(process.pid) or 0)
+
+
+def wait_serving(sandbox: Sandbox) -> None:
+    """Return when the bundle's files and images can be had. Raises PreflightRefused with the server's last words."""
     deadline = time.monotonic() + _START_SECONDS
     while not all(_answers(sandbox.network.gateway, port) for port in (FILES_PORT, REGISTRY_PORT)):
-        if process.poll() is not None or time.monotonic() > deadline:
-            stop(server)
+        if not running(sandbox.server) or time.monotonic() > deadline:
+            stop(sandbox.server)
             raise PreflightRefused(
-                f"the bundle is not served: {last_words(log.read_text(errors='replace'))}",
+                f"the bundle is not served: {last_words(_log(sandbox).read_text(errors='replace'))}",
                 hint=f"provision bundle verify {sandbox.bundle}",
             )
-        time.sleep(0.05)
-    return server
+        time.sleep(_POLL_SECONDS)
 
 
 def running(server: Server | None) -> bool:
@@ -53,10 +62,14 @@ def stop(server: Server | None) -> None:
     os.kill(server.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     while running(server) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(_POLL_SECONDS)
     if running(server):
         # It leads a session of its own, made by `start`: the group is it and its children.
         os.killpg(server.pid, signal.SIGKILL)
+
+
+def _log(sandbox: Sandbox) -> Path:
+    return sandbox.directory / "bundle-serve.log"
 
 
 def _started(pid: int) -> int | None:

@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision import inventory
+from provision.errors import Location
+
+
+@dataclass(frozen=True)
+class SiteHost:
+    """A host as the site describes it."""
+
+    name: str
+    address: str
+    location: Location
+    """Where the address is written."""
 
 
 @dataclass(frozen=True)
@@ -14,17 +25,21 @@ class SiteFacts:
 
     path: Path
     """The inventory file, absolute, also when its directory was given."""
-    addresses: dict[str, str]
-    """Each host's own address, by inventory name."""
-    vip: str
-    version: str
+    hosts: tuple[SiteHost, ...]
+    vip: str = ""
+    version: str = ""
 
 
 def read_site(site: Path) -> SiteFacts:
     """Read the inventory. Raises InvalidInput when it cannot be read."""
     found = inventory.load(site)
-    if not found.hosts:
-        return SiteFacts(found.path, {}, "", "")
-    addresses = {host.name: host.address or host.name for host in found.hosts}
-    version = str(found.setting("cluster_version")).removeprefix("v")
-    return SiteFacts(found.path, addresses, str(found.setting("cluster_vip") or ""), version)
+    whole = Location(str(found.path))
+    return SiteFacts(
+        path=found.path,
+        hosts=tuple(
+            SiteHost(host.name, host.address or host.name, host.location_of("ip", "ansible_host") or whole)
+            for host in found.hosts
+        ),
+        vip=str(found.setting("cluster_vip") or ""),
+        version=str(found.setting("cluster_version") or "").removeprefix("v"),
+    )
