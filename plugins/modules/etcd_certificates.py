@@ -18,7 +18,7 @@ options:
   owner: {description: The user that etcd runs as; the authority's key stays root's., type: str, default: etcd}
   kubernetes_version: {description: The version kubeadm is told so that it looks none up., type: str, required: true}
   name: {description: The member's name., type: str, default: ""}
-  address: {description: The address its clients and peers use., type: str, default: ""}
+  address: {description: The address that clients and peers use., type: str, required: true}
   sans: {description: Further names and addresses of the server certificate., type: list, elements: str, default: []}
   validity_days: {description: The life of the member's certificates in days., type: int, default: 365}
   authority: {description: "The authority as V(authority) returned it.", type: dict, default: {}}
@@ -88,7 +88,7 @@ class Certificates:
     def configuration(self, work):
         """Return kubeadm's configuration (JSON is YAML) for certificates below `work`."""
         given = self.module.params
-        address = given["address"] or "127.0.0.1"
+        address = given["address"]
         sans = sorted({address, "127.0.0.1", "localhost", *([given["name"]] if given["name"] else []), *given["sans"]})
         documents = [
             {
@@ -156,7 +156,7 @@ class Certificates:
 
     def outdated(self):
         """Return the member's phases whose certificate is missing or lacks one of its addresses."""
-        wanted = {value for value in (self.module.params["address"], *self.module.params["sans"]) if value}
+        wanted = {self.module.params["address"], *self.module.params["sans"]}
         phases = {}
         for phase, name in MEMBER.items():
             certificate = describe(f"{self.path(name)}.crt") if self.present(name) else None
@@ -175,7 +175,7 @@ def main():
             "owner": {"type": "str", "default": "etcd"},
             "kubernetes_version": {"type": "str", "required": True},
             "name": {"type": "str", "default": ""},
-            "address": {"type": "str", "default": ""},
+            "address": {"type": "str", "required": True},
             "sans": {"type": "list", "elements": "str", "default": []},
             "validity_days": {"type": "int", "default": 365},
             "authority": {"type": "dict", "default": {}, "no_log": True},

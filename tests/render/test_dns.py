@@ -55,7 +55,9 @@ def test_the_manifest_holds_the_corefile_as_it_was_rendered(options: dict[str, A
 
 def test_a_change_of_the_corefile_rolls_the_pods() -> None:
     def annotation(**options: Any) -> str:
-        return str(manifest(**options)["Deployment"]["spec"]["template"]["metadata"]["annotations"]["checksum/corefile"])
+        return str(
+            manifest(**options)["Deployment"]["spec"]["template"]["metadata"]["annotations"]["checksum/corefile"]
+        )
 
     assert annotation() == annotation()
     assert annotation() != annotation(dns_cache_seconds=60)
@@ -99,7 +101,11 @@ def runnable(corefile: str, port: int, folder: Path, resolv: str) -> Path:
             lines.append(line)
         inside = inside and line != "    }"
     (folder / "resolv.conf").write_text(resolv)
-    text = "\n".join(lines).replace("/etc/resolv.conf", str(folder / "resolv.conf")).replace("health {", "health 127.0.0.1:0 {")
+    text = (
+        "\n".join(lines)
+        .replace("/etc/resolv.conf", str(folder / "resolv.conf"))
+        .replace("health {", "health 127.0.0.1:0 {")
+    )
     file = folder / "Corefile"
     file.write_text(text)
     return file
@@ -112,12 +118,16 @@ def free_port() -> int:
 
 
 @needs_coredns
-@pytest.mark.parametrize(("options", "resolv"), list(product(OPTIONS, ["nameserver 127.0.0.53\n", "nameserver 127.0.0.1\n"])))
+@pytest.mark.parametrize(
+    ("options", "resolv"), list(product(OPTIONS, ["nameserver 127.0.0.53\n", "nameserver 127.0.0.1\n"]))
+)
 def test_coredns_starts_and_stays(tmp_path: Path, options: dict[str, Any], resolv: str) -> None:
     """Also with a resolver that is CoreDNS itself, and a question that would go in circles is refused at once."""
     port = free_port()
     file = runnable(dns(**options).render("Corefile.j2"), port, tmp_path, resolv.replace("\n", f"\nport {port}\n"))
-    with subprocess.Popen([coredns(), "-conf", file], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        [coredns(), "-conf", file], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             time.sleep(0.7)
             assert process.poll() is None, process.communicate()[0]

@@ -169,7 +169,11 @@ def test_flannel_has_every_value(options: dict[str, Any]) -> None:
     ours = values("flannel", **options)
 
     # Some of the chart's keys stand in its comments alone.
-    missing = [path for path in paths(ours) - paths(yaml.safe_load(text)) if f"#{path.split('.')[-1]}:" not in text.replace(" ", "")]
+    missing = [
+        path
+        for path in paths(ours) - paths(yaml.safe_load(text))
+        if f"#{path.split('.')[-1]}:" not in text.replace(" ", "")
+    ]
     assert missing == []
     assert ours["podCidr"] == "10.244.0.0/16"
 
@@ -196,7 +200,9 @@ def test_the_calico_operator_has_every_value(options: dict[str, Any]) -> None:
         ("never", "None", "native", ("host-gw", None)),
     ],
 )
-def test_encapsulation_means_the_same_everywhere(encapsulation: str, calico: str, cilium: str, flannel: tuple[str, bool | None]) -> None:
+def test_encapsulation_means_the_same_everywhere(
+    encapsulation: str, calico: str, cilium: str, flannel: tuple[str, bool | None]
+) -> None:
     options = {"network_encapsulation": encapsulation}
 
     assert values("calico", **options)["installation"]["calicoNetwork"]["ipPools"][0]["encapsulation"] == calico
