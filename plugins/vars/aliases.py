@@ -14,7 +14,10 @@ from ansible.plugins.vars.host_group_vars import VarsModule as HostGroupVars
 # then it lies beside this file, in a clone under src/, in a wheel three directories up.
 _ROOT = Path(__file__).resolve().parents[2]
 if "provision" not in sys.modules:
-    sys.path.append(str(_ROOT / "src" if (_ROOT / "src").is_dir() else _ROOT.parents[1]))
+    if (_ROOT / "src").is_dir():
+        sys.path.insert(0, str(_ROOT / "src"))
+    else:
+        sys.path.append(str(_ROOT.parents[1]))
 
 from provision.aliases import AliasRefused, translate
 

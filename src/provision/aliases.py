@@ -143,7 +143,12 @@ def _sysctl(value: object) -> object:
         raise AliasRefused("it must be a list of name and value") from error
 
 
+def _listed(value: object) -> object:
+    return [value]
+
+
 CONVERSIONS: Mapping[str, Callable[[object], object]] = {
+    "listed": _listed,
     "strip_v": _strip_v,
     "mebibytes": _mebibytes,
     "registry_mirrors": _registry_mirrors,
@@ -211,7 +216,7 @@ def translate(variables: Mapping[str, object], defaults: Mapping[str, object] | 
     task and host.
     """
     found: dict[str, object] = {}
-    for name in variables.keys() & table().keys():
+    for name in sorted(variables.keys() & table().keys()):
         alias = table()[name]
         if not alias.applies(variables[name]):
             continue
@@ -221,8 +226,15 @@ def translate(variables: Mapping[str, object], defaults: Mapping[str, object] | 
             if _lenient.get():
                 continue
             raise
-        found |= {own: value for own, value in translated.items() if not _is_set(own, variables, defaults)}
+        for own, value in translated.items():
+            if not _is_set(own, variables, defaults):
+                found[own] = _merged(found.get(own), value)
     return found
+
+
+def _merged(before: object, value: object) -> object:
+    """Two names that add to one list of ours do not push each other out."""
+    return [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
 
 def _is_set(own: str, variables: Mapping[str, object], defaults: Mapping[str, object] | None) -> bool:

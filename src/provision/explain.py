@@ -103,7 +103,11 @@ def _suggestion(name: str) -> str:
         return f"did you mean {near}?"
     words = [part for part in name.split("_") if len(part) > 2]
     holding = [known for known in specs.specs() if any(part in known for part in words)][:5]
-    return f"settings with a like name: {', '.join(holding)}" if holding else "`provision explain` lists all settings"
+    return (
+        f"settings with a like name: {', '.join(holding)}"
+        if holding
+        else "docs/reference/variables.md lists all settings"
+    )
 
 
 def _explanation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,12 +61,14 @@ def notices(site: Site) -> tuple[str, ...]:
         for name, location in foreign.items()
         if not name.startswith("ansible_")
     ]
-    idle = [item for item in _of_the_operator(site) if _is_idle(item)]
-    found += [f"{item.location}: Kubespray's {item.name} has no effect here" for item in idle]
+    idle: dict[str, list[str]] = defaultdict(list)
+    for item in filter(_is_idle, _of_the_operator(site)):
+        idle[str(Location(item.location.path))].append(item.name)
+    found += [f"{file}: Kubespray's {', '.join(names)}: without effect here" for file, names in idle.items()]
     untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
     if untouched:
         found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
-    return (*found, *_vip_notices(site), *site.warnings)
+    return (*found, *_vip_notices(site))
 
 
 def _vip_notices(site: Site) -> Iterator[str]:
@@ -115,10 +118,10 @@ def _foreign_problem(name: str) -> tuple[str, str] | None:
     near = specs.nearest(name, [*specs.specs(), *aliases.table(), *specs.HOST_VARIABLES])
     if near or name.startswith((*_FOREIGN_PREFIXES, *(f"{role}_" for role in specs.roles()))):
         near = near or specs.nearest(name, specs.specs(), 0.6)
-        hint = f"did you mean {near}?" if near else "`provision explain` lists all variables"
+        hint = f"did you mean {near}?" if near else "docs/reference/variables.md lists all of them"
         return f"the variable {name} is not known", hint
     if name.startswith("__"):
-        return f"{name} is internal", "set the public options of the role; `provision explain` lists them"
+        return f"{name} is internal", "set the public options of the role: docs/reference/variables.md"
     return None
 
 

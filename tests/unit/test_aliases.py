@@ -28,7 +28,7 @@ from tests.unit.sites import write_site
             [{"prefix": "docker.io", "mirrors": [{"host": "https://m", "capabilities": ["pull"]}]}],
             {"containerd_registry_mirrors": {"docker.io": ["https://m"]}},
         ),
-        ("kubelet_fail_swap_on", False, {"host_swap": "ignore"}),
+        ("kubelet_fail_swap_on", True, {"host_swap": "off"}),
         ("kube_manifest_dir", "{{ kube_config_dir }}/manifests", {}),
     ],
 )
@@ -57,6 +57,14 @@ def test_values_without_a_meaning_are_refused(name: str, value: object, said: st
         aliases.translate({name: value})
     with aliases.refusals_left_out():
         assert aliases.translate({name: value}) == {}
+
+
+def test_two_names_that_add_to_one_list_are_both_taken() -> None:
+    variables = {
+        "supplementary_addresses_in_ssl_keys": ["192.0.2.9"],
+        "apiserver_loadbalancer_domain_name": "lb.example",
+    }
+    assert aliases.translate(variables) == {"control_plane_cert_sans": ["lb.example", "192.0.2.9"]}
 
 
 def test_our_name_beside_the_alias_wins() -> None:
