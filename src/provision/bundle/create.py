@@ -29,7 +29,7 @@ class Source(StrEnum):
 def create(plan: Plan, source: Source, mirror_url: str = "") -> Manifest:
     """Makes or completes the bundle; what is there and valid is kept. The manifest is written last, atomically.
 
-    Raises ProvisionError (a download or build failed) or PreflightRefused (a program or room is missing).
+    Raises HostUnreachable (a download failed), TaskFailed (a build), or PreflightRefused (damage, no room, no program).
     """
     plan.directory.mkdir(parents=True, exist_ok=True)
     _check_room(plan)

@@ -14,7 +14,7 @@ from pathlib import Path
 from provision.bundle import files, programs
 from provision.bundle.oci import Layer
 from provision.catalog import Packages
-from provision.errors import PreflightRefused, ProvisionError
+from provision.errors import PreflightRefused, TaskFailed
 
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _MERGED_PREFIXES = tuple(f"{name}/" for name in _MERGED)
@@ -61,7 +61,7 @@ class Apt:
         self._apt("--download-only", *install)
         for name, size, sha256 in wanted:
             if not files.matches(archives / name, sha256, int(size)):
-                raise ProvisionError(f"the package {name} is damaged after its download")
+                raise PreflightRefused(f"the package {name} is damaged after its download")
         return [_deb(archives / name) for name, _, _ in sorted(wanted)]
 
     def _update(self) -> None:
@@ -178,7 +178,7 @@ def extract(deb: Deb, member: str, target: Path) -> None:
                 with files.replacing(target, 0o755) as out:
                     shutil.copyfileobj(stream, out)
                 return
-    raise ProvisionError(f"the package {deb.name} has no {member}")
+    raise TaskFailed(f"the package {deb.name} has no {member}")
 
 
 def add_to_layer(layer: Layer, debs: Sequence[Deb], links: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from provision.bundle import files
-from provision.errors import ProvisionError
+from provision.errors import HostUnreachable, InvalidInput, PreflightRefused, ProvisionError
 from provision.render import Bars
 
 _AT_A_TIME = 6
@@ -39,23 +39,25 @@ class Download:
 
 
 def fetch_all(downloads: Iterable[Download], bars: Bars) -> None:
-    """Fetches what is not there yet, undamaged. Raises ProvisionError naming every file that failed."""
+    """Fetches what is not there yet, undamaged. Raises HostUnreachable or PreflightRefused naming every file that failed."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        results = [(download, pool.submit(fetch, download, bars)) for download in downloads]
-    failures = [(download, failure) for download, result in results if (failure := result.exception())]
-    for _, failure in failures:
-        if not isinstance(failure, ProvisionError):
-            raise failure
+        results = [pool.submit(fetch, download, bars) for download in downloads]
+    failures = [failure for result in results if (failure := result.exception())]
+    if others := [failure for failure in failures if not isinstance(failure, ProvisionError)]:
+        raise others[0]
     if failures:
-        raise ProvisionError(
+        # Damage weighs more than an address that does not answer: trying again does not mend it.
+        unreachable = all(isinstance(failure, HostUnreachable) for failure in failures)
+        kind = HostUnreachable if unreachable else PreflightRefused
+        raise kind(
             f"{len(failures)} of {len(results)} downloads failed:\n"
-            + "\n".join(f"  {failure}" for _, failure in failures),
+            + "\n".join(f"  {failure}" for failure in failures),
             hint="run the same command again: it goes on where it stopped",
         )
 
 
 def fetch(download: Download, bars: Bars) -> None:
-    """Fetches one file. Raises ProvisionError when it stays unreachable or is not what it must be."""
+    """Fetches one file. Raises HostUnreachable when it stays away, PreflightRefused when it is not what it must be."""
     bar = bars.start(download.label or download.path.name, download.size)
     if files.matches(download.path, download.sha256, download.size):
         bars.finish(bar, "there already")
@@ -66,7 +68,7 @@ def fetch(download: Download, bars: Bars) -> None:
     if found.sha256 != download.sha256:
         download.part.unlink()
         bars.finish(bar, "damaged")
-        raise ProvisionError(
+        raise PreflightRefused(
             f"{download.path.name} from {download.url} is damaged: SHA-256 {found.sha256}, expected {download.sha256}"
         )
     download.part.replace(download.path)
@@ -83,7 +85,7 @@ class Answer:
 
 
 def read(url: str, headers: Mapping[str, str] | None = None, *, accept: Sequence[int] = ()) -> Answer:
-    """Fetches a small document. Error statuses in `accept` are answers too; others raise ProvisionError."""
+    """Fetches a small document. Error statuses in `accept` are answers too; others raise HostUnreachable."""
     answers: list[Answer] = []
 
     def once() -> None:
@@ -108,10 +110,10 @@ def _retry(attempt: Callable[[], None], url: str) -> None:
             return attempt()
         except urllib.error.HTTPError as error:
             if number == _ATTEMPTS or (error.code < 500 and error.code != 429):
-                raise ProvisionError(f"{url} answers {error.code} {error.reason}") from error
+                raise HostUnreachable(f"{url} answers {error.code} {error.reason}") from error
         except (OSError, HTTPException) as error:
             if number == _ATTEMPTS:
-                raise ProvisionError(f"{url} cannot be fetched: {error}") from error
+                raise HostUnreachable(f"{url} cannot be fetched: {error}") from error
         time.sleep(0.2 * 2**number)
     return None
 
@@ -142,7 +144,7 @@ def _transfer(download: Download, advance: Callable[[int], None]) -> None:
 
 def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     if not url.startswith(("http://", "https://")):
-        raise ProvisionError(f"not an http address: {url}")
+        raise InvalidInput(f"not an http address: {url}")
     request = urllib.request.Request(url, headers={"User-Agent": "provision"})  # noqa: S310
     for name, value in headers.items():
         # A registry redirects to a storage service: that one must not see the token.

@@ -19,7 +19,7 @@ from pathlib import Path
 from provision.bundle import files, programs
 from provision.bundle.files import Digest
 from provision.catalog import Recipe
-from provision.errors import ProvisionError
+from provision.errors import TaskFailed
 
 _RECORD = "build.json"
 
@@ -107,7 +107,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def build(recipe: Recipe, arch: str, go: Go, cache: Path) -> tuple[Built, bool]:
     """Builds a recipe, or takes the undamaged result of an earlier time; the flag tells whether it was there.
 
-    Raises ProvisionError with the compiler's last words.
+    Raises TaskFailed with the compiler's last words.
     """
     home = cache / recipe.name / f"{recipe.version}-{arch}-{_key(recipe)}"
     with files.locked(home.with_name(f".{home.name}.lock")):
@@ -129,7 +129,7 @@ def build(recipe: Recipe, arch: str, go: Go, cache: Path) -> tuple[Built, bool]:
         shutil.rmtree(scratch)
         built = _cached(home)
         if not built:
-            raise ProvisionError(f"{home} changed while {recipe.name} was built")
+            raise TaskFailed(f"{home} changed while {recipe.name} was built")
         return built, False
 
 

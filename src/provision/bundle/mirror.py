@@ -13,7 +13,7 @@ from provision.errors import UsageError
 
 
 def copy(url: str, directory: Path, progress: Progress) -> Manifest:
-    """Copies the bundle at `url` (what `bundle serve` prints). Raises UsageError without one, else ProvisionError."""
+    """Copies the bundle at `url` (what `bundle serve` prints). Raises UsageError without one."""
     if not url:
         raise UsageError("the source `mirror` needs the address of a mirror", hint="--mirror-url http://HOST:8080")
     base = url.rstrip("/")

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from provision.errors import PreflightRefused, ProvisionError
+from provision.errors import PreflightRefused, TaskFailed
 
 _PACKAGES = {
     "apt-get": "apt",
@@ -34,7 +34,7 @@ def run(
 ) -> str:
     """Runs a program and returns its standard output.
 
-    `what` completes "… failed" in the ProvisionError of a failure, which has the program's last words;
+    `what` completes "… failed" in the TaskFailed of a failure, which has the program's last words;
     `log` keeps all of them.
     """
     try:
@@ -45,7 +45,7 @@ def run(
         log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise ProvisionError(
+        raise TaskFailed(
             f"{what} failed (exit {done.returncode}):\n{last_words}", hint=f"the whole log: {log}" if log else None
         )
     return done.stdout

@@ -13,7 +13,7 @@ from provision.bundle import fetch, oci
 from provision.bundle.fetch import Download
 from provision.bundle.manifest import ImageEntry
 from provision.bundle.oci import Storage
-from provision.errors import ProvisionError
+from provision.errors import HostUnreachable, InvalidInput, PreflightRefused
 from provision.render import Bars
 
 _INDEXES = (oci.INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -24,7 +24,7 @@ _HUB = {"docker.io": "registry-1.docker.io"}
 def pull(ref: str, arches: Sequence[str], storage: Storage, bars: Bars) -> ImageEntry:
     """Pulls an image for some architectures; blobs that are there already stay.
 
-    Raises ProvisionError when it is not there, damaged, or not made for one of the architectures.
+    Raises HostUnreachable (not there), PreflightRefused (damaged) or InvalidInput (not made for an architecture).
     """
     host, repository, tag = oci.split(ref)
     source = _Repository(host, repository)
@@ -51,7 +51,7 @@ def _platforms(ref: str, index: dict[str, Any], arches: Sequence[str]) -> list[s
         if entry.get("platform", {}).get("os") == "linux"
     }
     if absent := [arch for arch in arches if arch not in found]:
-        raise ProvisionError(f"{ref} is not made for {', '.join(absent)}")
+        raise InvalidInput(f"{ref} is not made for {', '.join(absent)}")
     return [found[arch] for arch in arches]
 
 
@@ -81,7 +81,7 @@ class _Repository:
         digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
         expected = reference if ":" in reference else answer.headers.get("docker-content-digest", digest)
         if digest != expected:
-            raise ProvisionError(f"{url} is damaged: {digest}, expected {expected}")
+            raise PreflightRefused(f"{url} is damaged: {digest}, expected {expected}")
         return answer.content
 
     def blob(self, digest: str, size: int, storage: Storage) -> Download:
@@ -95,7 +95,7 @@ class _Repository:
 def _token(challenge: str, url: str) -> str:
     fields = dict(_fields(challenge))
     if not challenge.startswith("Bearer") or "realm" not in fields:
-        raise ProvisionError(f"{url} asks for a login that is not supported: {challenge or 'no challenge'}")
+        raise HostUnreachable(f"{url} asks for a login that is not supported: {challenge or 'no challenge'}")
     realm = fields.pop("realm")
     data = json.loads(fetch.read(f"{realm}?{urlencode(fields)}").content)
     return str(data.get("token") or data.get("access_token", ""))

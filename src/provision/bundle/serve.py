@@ -244,14 +244,14 @@ class Server:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
             if reason := self.failed():
-                raise ProvisionError(reason)
+                raise PreflightRefused(reason)
             try:
                 socket.create_connection((self.address, self.registry_port), 1).close()
             except OSError:
                 time.sleep(0.05)
             else:
                 return
-        raise ProvisionError(f"the registry does not answer on {self.registry}: {self._registry_words()}")
+        raise PreflightRefused(f"the registry does not answer on {self.registry}: {self._registry_words()}")
 
     def _registry_words(self) -> str:
         lines = Path(self._scratch, "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -15,7 +15,7 @@ _IMAGES_AT_A_TIME = 3
 
 
 def fetch_all(plan: Plan) -> Content:
-    """Downloads everything of the plan that is not there yet. Raises ProvisionError naming what failed."""
+    """Downloads everything of the plan that is not there yet. Errors name what failed."""
     artifacts = [
         component.artifact(arch) for component in plan.components if component.has_artifact for arch in plan.arches
     ]

@@ -38,17 +38,17 @@ def require(directory: Path) -> Manifest:
     """The manifest of a bundle without problems. Raises PreflightRefused that names the damaged and missing files."""
     found, problems = verify(directory)
     if problems:
-        raise refusal(directory, problems)
+        raise refusal(directory, found, problems)
     return found
 
 
-def refusal(directory: Path, problems: Sequence[Problem]) -> PreflightRefused:
+def refusal(directory: Path, made: Manifest, problems: Sequence[Problem]) -> PreflightRefused:
     """The error for a bundle with problems."""
     shown = "\n".join(f"  {problem}" for problem in problems[:20])
     more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
     return PreflightRefused(
         f"the bundle {directory} has {len(problems)} unusable file{'s' if len(problems) > 1 else ''}:\n{shown}{more}",
-        hint=f"provision bundle create --directory {directory} replaces what is damaged and keeps the rest",
+        hint=f"make it whole again: provision bundle create --source {made.source} --directory {directory}",
     )
 
 

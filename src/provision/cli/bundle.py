@@ -97,11 +97,11 @@ def verify(directory: Directory = None, version: Version = None, output: Output 
     place = _existing(directory, version)
     made, problems = verify(place)
     if problems and not render.is_json():
-        raise refusal(place, problems)
+        raise refusal(place, made, problems)
     listed = [asdict(problem) for problem in problems]
     render.emit({"directory": str(place), "problems": listed, **_summary(made)}, f"{_words(made)}\nevery file is valid")
     if problems:
-        raise typer.Exit(refusal(place, problems).exit_code)
+        raise typer.Exit(refusal(place, made, problems).exit_code)
 
 
 @app.command()
