@@ -20,11 +20,21 @@ def test_the_code_keeps(rule: Rule) -> None:
 
 BREAKS: tuple[tuple[Rule, str, str, str], ...] = (
     (code.imports_have_no_cycles, "src/provision/errors.py", "\nfrom provision import runner\n", "errors -> runner"),
-    (code.imports_point_downwards, "src/provision/paths.py", "\ndef f():\n    from provision import cli\n", "paths imports"),
+    (
+        code.imports_point_downwards,
+        "src/provision/paths.py",
+        "\ndef f():\n    from provision import cli\n",
+        "paths imports",
+    ),
     (code.imports_point_downwards, "src/provision/render.py", "\nfrom provision import workflows\n", "render imports"),
     (code.modules_import_alone, "src/provision/fresh.py", "import nowhere\n", "provision.fresh: ModuleNotFoundError"),
     (code.only_one_module_prints, "src/provision/paths.py", "\nprint('x')\n", "prints with print"),
-    (code.only_one_module_runs_ansible, "src/provision/paths.py", "\nimport ansible_runner.interface\n", "imports ansible_runner"),
+    (
+        code.only_one_module_runs_ansible,
+        "src/provision/paths.py",
+        "\nimport ansible_runner.interface\n",
+        "imports ansible_runner",
+    ),
     (code.modules_have_tests, "plugins/modules/untested.py", "", "untested.py has no"),
     (code.python_files_are_small, "src/provision/long.py", "\n" * 401, "has 401 lines"),
 )

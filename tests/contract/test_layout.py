@@ -35,7 +35,9 @@ BREAKS: tuple[tuple[Rule, str, str, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("rule", "file", "text", "says"), BREAKS, ids=[f"{rule.__name__}-{says}" for rule, *_, says in BREAKS])
+@pytest.mark.parametrize(
+    ("rule", "file", "text", "says"), BREAKS, ids=[f"{rule.__name__}-{says}" for rule, *_, says in BREAKS]
+)
 def test_a_breach_is_found(rule: Rule, file: str, text: str, says: str, tmp_path: Path) -> None:
     for part in ("docs", "playbooks", "roles", "scripts"):
         shutil.copytree(ROOT / part, tmp_path / part)

@@ -17,7 +17,8 @@ SHELL_FILES = sorted(
     file
     for place in ("scripts", "benchmarks", ".ci", "src/provision/sandbox/image_files")
     for file in (ROOT / place).rglob("*")
-    if file.is_file() and file.read_bytes()[:64].startswith((b"#!/usr/bin/env bash", b"#!/bin/bash", b"#!/bin/sh", b"# shellcheck shell"))
+    if file.is_file()
+    and file.read_bytes()[:64].startswith((b"#!/usr/bin/env bash", b"#!/bin/bash", b"#!/bin/sh", b"# shellcheck shell"))
 )
 
 

@@ -14,12 +14,17 @@ PINS = (ROOT / "constraints.txt").read_text()
 
 
 def pinned() -> dict[str, str]:
-    return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", PINS, re.MULTILINE)}
+    return {
+        canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", PINS, re.MULTILINE)
+    }
 
 
 def required() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
     return [Requirement(each) for each in wanted if not each.startswith("provision[")]
 
 

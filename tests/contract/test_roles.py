@@ -42,21 +42,39 @@ def task(text: str) -> Mutation:
 def many_options(count: int) -> Mutation:
     names = [f"        host_made_up_{number}: {{type: str, description: [x]}}" for number in range(count)]
     spec = "---\nargument_specs:\n  main:\n    options:\n" + "\n".join(names)
-    return lambda project: (project / "roles/host/meta/argument_specs.yml").write_text(spec.replace("        ", "      "))
+    return lambda project: (project / "roles/host/meta/argument_specs.yml").write_text(
+        spec.replace("        ", "      ")
+    )
 
 
 BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
-    (roles.inputs_are_specified, append("roles/host/defaults/main.yml", "\nhost_new: 1\n"), "host_new is in the defaults alone"),
-    (roles.inputs_are_specified, append("roles/host/defaults/main.yml", "\nhost_swap: 'off'\n"), "host_swap has another default"),
+    (
+        roles.inputs_are_specified,
+        append("roles/host/defaults/main.yml", "\nhost_new: 1\n"),
+        "host_new is in the defaults alone",
+    ),
+    (
+        roles.inputs_are_specified,
+        append("roles/host/defaults/main.yml", "\nhost_swap: 'off'\n"),
+        "host_swap has another default",
+    ),
     (roles.inputs_are_specified, append("roles/host/defaults/main.yml", "\nnew: 1\n"), "new lacks the prefix host_"),
     (roles.inputs_are_specified, append("roles/host/vars/main.yml", "\nhost_x: 1\n"), "lacks the prefix __host_"),
-    (roles.options_say_what_they_mean, append("roles/host/meta/argument_specs.yml", "\n      host_x: {}\n"), "no description"),
+    (
+        roles.options_say_what_they_mean,
+        append("roles/host/meta/argument_specs.yml", "\n      host_x: {}\n"),
+        "no description",
+    ),
     (roles.options_are_few, many_options(26), "host: 26 options"),
     (roles.options_are_few, many_options(151), "options in all"),
     (roles.inputs_are_never_overwritten, task("set_fact: {host_swap: 1}"), "set_fact"),
     (roles.inputs_are_never_overwritten, task("command: true\n  register: host_swap"), "sets host_swap"),
     (roles.only_cluster_settings_cross_roles, task("command: echo {{ cluster_vip }}"), "reads cluster_vip"),
-    (roles.only_cluster_settings_cross_roles, task("command: echo {{ containerd_proxy }}"), "reads containerd_proxy of containerd"),
+    (
+        roles.only_cluster_settings_cross_roles,
+        task("command: echo {{ containerd_proxy }}"),
+        "reads containerd_proxy of containerd",
+    ),
     (roles.group_names_stay_in_cluster, task("command: echo {{ groups['etcd'] }}"), "names groups["),
     (roles.group_names_stay_in_cluster, append("roles/host/templates/x.j2", "{{ groups.etcd }}"), "names groups."),
     (roles.roles_stand_alone, append("roles/host/meta/main.yml", "\ndependencies: [etcd]\n"), "has dependencies"),
@@ -70,19 +88,27 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
     (roles.failures_are_not_hidden, task("command: id\n  ignore_errors: true"), "ignores errors"),
     (roles.failures_are_not_hidden, task("command: id\n  failed_when: false"), "never fails"),
     (roles.failures_are_not_hidden, task("block: [{command: id}]\n  rescue: [{command: id}]"), "does not fail again"),
-    (roles.failures_are_not_hidden, append("playbooks/x.yml", "- hosts: all\n  tasks: [{command: id, ignore_errors: true}]"), "ignores"),
+    (
+        roles.failures_are_not_hidden,
+        append("playbooks/x.yml", "- hosts: all\n  tasks: [{command: id, ignore_errors: true}]"),
+        "ignores",
+    ),
     (roles.downloads_are_verified, task("ansible.builtin.get_url: {url: x}"), "downloads with get_url"),
     (roles.downloads_are_verified, task("shell: curl x | sh"), "downloads with a command"),
     (roles.secrets_stay_hidden, task("secret_files: {paths: [/x]}"), "without no_log"),
     (
         roles.secrets_stay_hidden,
-        task("secret_files: {paths: [/x]}\n  register: __host_s\n  no_log: true\n- files: {items: '{{ __host_s.contents }}'}"),
+        task("secret_files: {paths: [/x]}\n  register: __host_s\n  no_log: true\n- files: {items: '{{ __host_s }}'}"),
         "files: handles secrets",
     ),
     (roles.managed_files_have_a_header, task("files: {items: [{dest: /x, template: x.j2}]}"), "has no header"),
     (roles.tasks_are_named, task("command: id"), "has no name"),
     (roles.tasks_are_named, task("name: Make {{ x }}\n  command: id"), "has a variable in its name"),
-    (roles.tasks_are_named, append("roles/host/tasks/remove.yml", "\n- name: Stop it\n  command: id\n"), "does not begin with"),
+    (
+        roles.tasks_are_named,
+        append("roles/host/tasks/remove.yml", "\n- name: Stop it\n  command: id\n"),
+        "does not begin with",
+    ),
     (roles.tasks_are_few_and_fat, task("command: id\n  loop: [1]"), "loops"),
     (roles.files_are_small, append(MAIN, "\n" * 120), "at most 120"),
     (roles.files_are_small, append("roles/host/templates/x.j2", "\n" * 151), "at most 150"),
@@ -91,7 +117,9 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("rule", "mutation", "says"), BREAKS, ids=[f"{rule.__name__}-{says}" for rule, _, says in BREAKS])
+@pytest.mark.parametrize(
+    ("rule", "mutation", "says"), BREAKS, ids=[f"{rule.__name__}-{says}" for rule, _, says in BREAKS]
+)
 def test_a_breach_is_found(rule: Rule, mutation: Mutation, says: str, tmp_path: Path) -> None:
     for part in ("roles", "playbooks", "plugins"):
         shutil.copytree(ROOT / part, tmp_path / part)

@@ -27,7 +27,7 @@ def modules(project: Path) -> Mapping[str, Path]:
 
 
 def imports(project: Path) -> Mapping[str, set[str]]:
-    """Which modules of the package each one imports, those inside functions too, those for the type checker alone not."""
+    """Which modules of the package each one imports, inside functions too, but not for the type checker alone."""
     known = modules(project)
     return {name: {target for target in _imported(file, known) if target != name} for name, file in known.items()}
 
@@ -105,7 +105,9 @@ def modules_import_alone(project: Path) -> Iterator[str]:
     )
     names = [name for name in modules(project) if not name.endswith("__main__")]
     environment = {"PYTHONPATH": str(project / "src"), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *names], capture_output=True, text=True, check=True, env=environment
+    )
     yield from done.stdout.splitlines()
 
 
@@ -115,7 +117,12 @@ def only_one_module_prints(project: Path) -> Iterator[str]:
         if name in PRINTS:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "typer.echo", "Console"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "print",
+                "sys.stdout.write",
+                "typer.echo",
+                "Console",
+            ):
                 yield f"{name}:{node.lineno} prints with {ast.unparse(node.func)}"
 
 

@@ -13,12 +13,14 @@ from tests.contract.rules.source import code_blocks, lines, load
 
 # A package registry's own host. Import paths such as a Go module's are names, not hosts that anything is fetched from.
 REGISTRIES = re.compile(
-    r"\b(?:[a-z0-9-]+\.)*(?:py" r"pi\.org|python" r"hosted\.org|debian\.(?:org|net)|ubuntu\.com"
-    r"|(?:proxy|sum)\.golang\.org|goproxy\.(?:io|cn)|npmjs\.(?:com|org)|crates\.io|maven\.org|maven\.apache\.org)\b"
-)  # fmt: skip
+    r"\b(?:[a-z0-9-]+\.)*(?:(?:pypi|pythonhosted|npmjs|maven|debian)\.(?:org|com|net)|ubuntu\.com|maven\.apache\.org"
+    r"|(?:proxy|sum)\.golang\.org|goproxy\.(?:io|cn)|crates\.io)\b"
+)
 OWN_PATHS = re.compile(r"(?<![\w.-])/(?:work/(?:main|shared)|tmp/bash_jobs|root/venv)\b")
 # The lists of names that a test or a data file is about.
-MAY_NAME_HOSTS = frozenset({"tests/contract/rules/layout.py", "tests/contract/test_layout.py", "src/provision/data/kubespray_variables.txt"})
+MAY_NAME_HOSTS = frozenset(
+    {"tests/contract/rules/layout.py", "tests/contract/test_layout.py", "src/provision/data/kubespray_variables.txt"}
+)
 
 
 def tracked(project: Path) -> list[Path]:
@@ -33,7 +35,7 @@ def tracked(project: Path) -> list[Path]:
 
 
 def no_registry_is_named(project: Path) -> Iterator[str]:
-    """Packages come from whatever each machine is configured for: no registry's host, no path of a developer's machine."""
+    """Packages come from what each machine is configured for: no registry's host, no path of a developer's machine."""
     for file in tracked(project):
         name = str(file.relative_to(project))
         if name in MAY_NAME_HOSTS:
@@ -45,12 +47,16 @@ def no_registry_is_named(project: Path) -> Iterator[str]:
 
 
 def workflows_share_a_stem(project: Path) -> Iterator[str]:
-    """A command that runs a playbook, the playbook, its how-to and its test have one name; no playbook is without a command."""
+    """A command that runs a playbook, its playbook, how-to and test have one name; every playbook has a command."""
     from provision.workflows import WORKFLOWS
 
     stems = {name.replace(" ", "_") for name in WORKFLOWS}
     for stem in sorted(stems):
-        for kind, place in (("playbook", f"playbooks/{stem}.yml"), ("how-to", f"docs/how-to/{stem}.md"), ("test", f"tests/e2e/test_{stem}.py")):
+        for kind, place in (
+            ("playbook", f"playbooks/{stem}.yml"),
+            ("how-to", f"docs/how-to/{stem}.md"),
+            ("test", f"tests/e2e/test_{stem}.py"),
+        ):
             if not (project / place).exists():
                 yield f"{stem}: has no {kind}, {place}"
     for file in sorted((project / "playbooks").glob("*.yml")):
@@ -83,7 +89,7 @@ def plays_end_together(project: Path) -> Iterator[str]:
             if "hosts" in play and play.get("gather_facts") is not False:
                 yield f"{file.relative_to(project)}: {play.get('name')}: gathers facts"
             if "hosts" in play and not isinstance(play.get("any_errors_fatal", True), bool):
-                yield f"{file.relative_to(project)}: {play.get('name')}: any_errors_fatal is a template, which is always true"
+                yield f"{file.relative_to(project)}: {play.get('name')}: any_errors_fatal is a template: always true"
 
 
 def documented_commands_parse(project: Path) -> Iterator[str]:
@@ -108,23 +114,24 @@ def _provision_calls(line: str) -> Iterator[list[str]]:
 
 def parse_problem(words: list[str]) -> str:
     """Why the command line refuses these arguments; empty when it takes them. Nothing runs."""
-    import click
+    import typer
 
     command, rest = _top(), list(words)
-    try:
-        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            name = rest.pop(0)
-            found = command.get_command(click.Context(command), name)
-            if found is None:
-                return f"there is no command {name}"
-            command = found
-        if {"--help", "-h", "--version"} & set(rest):
-            return ""
-        command.make_context("provision", rest)
-    except click.exceptions.Exit:
+    while hasattr(command, "get_command") and rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        command = command.get_command(command.context_class(command), name)
+        if command is None:
+            return f"there is no command {name}"
+    if {"--help", "-h", "--version"} & set(rest):
         return ""
-    except click.ClickException as error:
-        return error.format_message()
+    try:
+        command.make_context("provision", rest)
+    except typer.Exit:
+        return ""
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return str(error.format_message())
     return ""
 
 
@@ -138,10 +145,8 @@ def _top() -> Any:
 
 def _commands() -> Iterator[tuple[str, Any]]:
     """The commands of the first level."""
-    import click
-
     top = _top()
-    context = click.Context(top)
+    context = top.context_class(top)
     for name in top.list_commands(context):
         yield name, top.get_command(context, name)
 

@@ -175,7 +175,9 @@ def secrets_stay_hidden(project: Path) -> Iterator[str]:
     for role in roles(project):
         registered = {task.data.get("register") for task in role.tasks if task.module == "secret_files"} - {None}
         for task in role.tasks:
-            words = " ".join(texts({key: value for key, value in task.data.items() if key not in ("when", "name", "register")}))
+            words = " ".join(
+                texts({key: value for key, value in task.data.items() if key not in ("when", "name", "register")})
+            )
             uses = task.module == "secret_files" or any(re.search(rf"\b{name}\b", words) for name in registered)
             if uses and task.module and task.data.get("no_log") is not True:
                 yield f"{role.name}: {task}: handles secrets without no_log"

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.playbook.task import Task as AnsibleTask
 
-KEYWORDS = frozenset(
-    "action any_errors_fatal args async become become_exe become_flags become_method become_user block changed_when check_mode "
-    "collections connection debugger delegate_facts delegate_to diff environment failed_when ignore_errors ignore_unreachable "
-    "local_action loop loop_control module_defaults name no_log notify poll port register remote_user rescue always retries "
-    "delay run_once tags throttle timeout until vars when".split()
-)
+KEYWORDS = frozenset({"block", "rescue", "always", "local_action", *AnsibleTask.fattributes})
 """What a task may have beside its module."""
 
 
@@ -65,7 +61,10 @@ class Task:
     @property
     def arguments(self) -> Any:
         """What the module is given: a mapping, or the free text of `command`."""
-        return next((value for key, value in self.data.items() if str(key).removeprefix("ansible.builtin.") == self.module), None)
+        return next(
+            (value for key, value in self.data.items() if str(key).removeprefix("ansible.builtin.") == self.module),
+            None,
+        )
 
     def __str__(self) -> str:
         return f"{self.file.name}: {self.name or self.module}"
