@@ -8,7 +8,7 @@ import time
 
 
 def describe(path):
-    """Return {sans: set of names and addresses, days_left: float} of the certificate at `path`; None when there is none."""
+    """Return {sans: set of names and addresses, days_left: float} of the certificate at `path`, or None."""
     if not os.path.exists(path):
         return None
     try:

@@ -14,7 +14,7 @@ LISTEN = "0A"
 
 
 def os_release(text):
-    """Return os_id, os_version, os_family (debian, redhat or other), os_codename and os_pretty of an os-release file."""
+    """Return os_id, os_version, os_family (debian, redhat or other), os_codename and os_pretty of os-release."""
     pairs = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
     values = {key: "".join(shlex.split(value)[:1]) for key, value in pairs.items()}
     names = {values.get("ID", ""), *values.get("ID_LIKE", "").split()}
@@ -63,7 +63,7 @@ def listeners(table, wanted):
 
 
 def interfaces(text):
-    """Return [{name, mac, addresses: [{address, prefix}]}] of `ip -json address`: no loopback, global addresses alone."""
+    """Return [{name, mac, addresses: [{address, prefix}]}] of `ip -json address`: global addresses alone."""
     result = []
     for link in json.loads(text or "[]"):
         addresses = [
@@ -111,15 +111,16 @@ def fingerprint(pem):
     end = "-----END CERTIFICATE-----"
     if end not in pem:
         return ""
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN") : pem.index(end) + len(end)])).hexdigest()
+    certificate = pem[pem.index("-----BEGIN") : pem.index(end) + len(end)]
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
 
 
 def arp_question(mac, target):
     """Return the Ethernet frame that asks who has `target`, with no sender address so that no cache learns from it."""
     sender = bytes.fromhex(mac.replace(":", ""))
     header = b"\xff" * 6 + sender + b"\x08\x06"
-    body = b"\x00\x01\x08\x00\x06\x04\x00\x01" + sender + b"\x00" * 4 + b"\x00" * 6 + ipaddress.IPv4Address(target).packed
-    return header + body
+    question = b"\x00\x01\x08\x00\x06\x04\x00\x01" + sender + b"\x00" * 10
+    return header + question + ipaddress.IPv4Address(target).packed
 
 
 def arp_answer(frame, target):

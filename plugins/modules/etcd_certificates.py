@@ -9,8 +9,8 @@ short_description: Let kubeadm make etcd's certificate authority and one member'
 description:
   - With V(authority) in O(state) it makes sure that the authority exists and returns it, so that the other members are
     given the same one through the controller's memory. Every task that calls this module sets C(no_log).
-  - With V(member) it installs the authority and makes the certificates that are missing or name other addresses. Nothing
-    else is replaced; an authority that differs from the one on the member is refused.
+  - With V(member) it installs the authority and makes the certificates that are missing or name other addresses.
+    Nothing else is replaced; an authority that differs from the one on the member is refused.
   - Keys are made in memory (C(/run)) and moved to O(directory) when all of them are there.
 options:
   state: {description: What to make., type: str, choices: [authority, member], required: true}

@@ -110,7 +110,7 @@ class VirtualAddress:
         self.held = any(address == entry["address"] for link in links for entry in link["addresses"])
         self.interface, self.mac, self.prefix = facts.place_of(address, links) if address else ("", "", 0)
         self.socket, self.deadline = None, time.monotonic() + ARP_WAIT_S
-        if address and self.interface and not self.held and "." in address:
+        if self.interface and not self.held and "." in address and os.geteuid() == 0:
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
             self.socket.bind((self.interface, 0))
             self.ask()
@@ -243,9 +243,9 @@ def main():
     )  # fmt: skip
     now = time.time()
     links_of = start("ip", "-json", "address")
-    tools = {"kubelet": start("kubelet", "--version"), "containerd": start("containerd", "--version"), "etcd": start("etcd", "--version")}
+    tools = {name: start(name, "--version") for name in ("kubelet", "containerd", "etcd")}
     links = facts.interfaces(output(links_of))
-    vip = VirtualAddress(module.params["vip"], links) if os.geteuid() == 0 else None
+    vip = VirtualAddress(module.params["vip"], links)
     names = processes()
     listening = ports_listening(set(module.params["ports"]), names)
     running = set(names.values())
@@ -261,7 +261,7 @@ def main():
         "etcd": etcd(listening, tools["etcd"]),
         "containerd": {"version": facts.version_of(output(tools["containerd"])), "running": "containerd" in running},
     }
-    host["vip"] = vip.result() if vip else {"address": "", "held": False, "answers": False, "mac": "", "interface": "", "prefix": 0}
+    host["vip"] = vip.result()
     module.exit_json(changed=False, host=host)
 
 

@@ -14,7 +14,8 @@ from tests.render.rendering import Role
 
 HOSTS = [{"host": f"M{n}", "name": f"m{n}", "address": f"10.77.0.{10 + n}"} for n in (1, 2, 3)]
 # keepalived wants an interface that is there.
-INTERFACE = next((link.parent.name for link in Path("/sys/class/net").glob("*/operstate") if link.read_text() == "up\n"), "")
+LINKS = sorted(state.parent.name for state in Path("/sys/class/net").glob("*/operstate") if state.read_text() == "up\n")
+INTERFACE = LINKS[0] if LINKS else ""
 
 
 def balancer(mode: str = "vip", count: int = 3, **options: Any) -> Role:
@@ -26,7 +27,7 @@ def balancer(mode: str = "vip", count: int = 3, **options: Any) -> Role:
         "cluster_control_planes": HOSTS[:count],
         "cluster_vip": "10.77.0.10" if mode == "vip" else "",
         "cluster_api_port": 8443,
-        "cluster_host": {"vip": {"interface": INTERFACE if mode == "vip" else "", "prefix": 24 if mode == "vip" else 0}},
+        "cluster_host": {"vip": {"interface": INTERFACE, "prefix": 24}},
     }
     return Role("load_balancer", **(inputs | options))
 

@@ -1,0 +1,184 @@
+"""Each rule refuses what it is for, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from provision.preflight_rules import Machine, Settings, Site, assess
+
+PROBE: dict[str, Any] = {
+    "is_root": True,
+    "python": "3.13.5",
+    "hostname": "m1",
+    "arch": "amd64",
+    "product_uuid": "u1",
+    "virtualization": "",
+    "os_id": "debian",
+    "os_version": "13",
+    "os_pretty": "Debian GNU/Linux 13 (trixie)",
+    "memory_mb": 4096,
+    "disk": {"/": 50000, "/var/lib": 50000},
+    "swap": [],
+    "cgroup_version": 2,
+    "clock_skew_s": 0.1,
+    "clock_error_s": 0.4,
+    "time_sync": "chronyd",
+    "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "addresses": [{"address": "10.0.0.11", "prefix": 24}]}],
+    "ports_listening": {},
+    "systemd": True,
+    "vip": {"address": "10.0.0.10", "held": False, "answers": False, "mac": "", "interface": "eth0", "prefix": 24},
+    "kubernetes": {"kubelet_conf": False, "cluster_ca_fingerprint": ""},
+    "etcd": {"data_dir_present": False, "ca_fingerprint": "", "version": ""},
+}
+CONTROL_PLANE = frozenset({"control_plane", "etcd", "node", "k8s", "balancer"})
+MEMBER = {"kubernetes.kubelet_conf": True, "kubernetes.cluster_ca_fingerprint": "ours"}
+
+
+def machine(number: int = 1, roles: frozenset[str] = CONTROL_PLANE, **changes: Any) -> Machine:
+    """Machine mN; a change's name is a key of the probe, with a dot a key inside (`**{"vip.held": True}`)."""
+    probe = copy.deepcopy(PROBE)
+    address = f"10.0.0.{10 + number}"
+    probe["hostname"], probe["product_uuid"] = f"m{number}", f"u{number}"
+    probe["interfaces"][0] |= {"mac": f"02:00:00:00:00:0{number}", "addresses": [{"address": address, "prefix": 24}]}
+    for name, value in changes.items():
+        part, _, key = name.rpartition(".")
+        (probe[part] if part else probe)[key] = value
+    return Machine(f"m{number}", address, roles, probe)
+
+
+def site(*machines: Machine, exists: bool = False, complete: bool = True, **settings: Any) -> Site:
+    chosen = Settings(**({"api_mode": "vip", "vip": "10.0.0.10"} | settings))
+    return Site(chosen, machines, "m1", "m1", exists, complete, {one.name: one for one in machines})
+
+
+def checks(one: Machine, *others: Machine, **options: Any) -> list[str]:
+    return [problem.check for problem in assess(one, site(one, *others, **options))[0]]
+
+
+def test_a_fit_machine_has_no_problems_and_no_warnings() -> None:
+    one = machine()
+    assert assess(one, site(one, machine(2), machine(3))) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"is_root": False}, "root"),
+        ({"os_id": "alpine"}, "os"),
+        ({"os_version": "11"}, "os"),
+        ({"os_id": "ubuntu", "os_version": "20.04"}, "os"),
+        ({"systemd": False}, "systemd"),
+        ({"python": "3.8.10"}, "python"),
+        ({"arch": "riscv64"}, "arch"),
+        ({"cgroup_version": 1}, "cgroup"),
+        ({"swap": ["/dev/sda2"]}, "swap"),
+        ({"clock_skew_s": 3600.0}, "clock"),
+        ({"clock_skew_s": -61.0}, "clock"),
+        ({"memory_mb": 1600}, "memory"),
+        ({"interfaces": []}, "address"),
+        ({"ports_listening": {"6443": "nginx"}}, "port"),
+        ({"ports_listening": {"6443": ""}}, "port"),
+        ({"ports_listening": {"6443": "kube-apiserver"}}, "port"),
+        ({"ports_listening": {"2379": "etcd"}}, "port"),
+        ({"ports_listening": {"8443": "nginx"}}, "port"),
+        ({"vip.interface": ""}, "vip"),
+        ({"vip.answers": True, "vip.mac": "02:00:00:00:00:99"}, "vip"),
+        ({"kubernetes.kubelet_conf": True}, "membership"),
+        ({"etcd.data_dir_present": True}, "etcd"),
+    ],
+)
+def test_it_refuses(changes: dict[str, Any], check: str) -> None:
+    assert checks(machine(**changes)) == [check]
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({"os_id": "alpine"}, {"os_any_allowed": True}),
+        ({"os_id": "rocky", "os_version": "9.5"}, {}),
+        ({"os_id": "ubuntu", "os_version": "24.04"}, {}),
+        ({"cgroup_version": 1}, {"cgroup_v1_allowed": True}),
+        ({"swap": ["/dev/sda2"]}, {"swap": "off"}),
+        ({"swap": ["/dev/sda2"]}, {"swap": "ignore"}),
+        ({"swap": ["/dev/sda2"], "virtualization": "container"}, {}),
+        ({"clock_skew_s": 61.0, "clock_error_s": 2.0}, {}),
+        ({"memory_mb": 900}, {"memory_min_mb": 800}),
+        ({"ports_listening": {"2379": "etcd"}, "etcd.ca_fingerprint": "ours", "etcd.data_dir_present": True}, {}),
+        ({"ports_listening": {"8443": "haproxy"}}, {}),
+        ({"ports_listening": {"6443": "kube-apiserver"}, **MEMBER}, {"exists": True}),
+        ({"vip.held": True, "vip.answers": True}, {"exists": True}),
+        ({"vip.interface": ""}, {"api_mode": "local", "vip": ""}),
+    ],
+)
+def test_it_lets_pass(changes: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert checks(machine(**changes), **settings) == []
+
+
+def test_a_worker_needs_less_memory_and_other_ports() -> None:
+    worker = frozenset({"node", "k8s"})
+    assert checks(machine(4, worker, memory_mb=1100, ports_listening={"6443": "nginx"}, **{"vip.interface": ""})) == []
+    assert checks(machine(4, worker, memory_mb=1000)) == ["memory"]
+
+
+def test_a_host_outside_the_cluster_may_swap_and_have_old_cgroups() -> None:
+    assert checks(machine(5, frozenset({"balancer"}), swap=["/dev/sda2"], cgroup_version=1)) == []
+
+
+def test_the_vip_may_answer_from_a_machine_of_the_site() -> None:
+    holder = machine(2, **{"vip.held": True, "vip.answers": True})
+    watcher = machine(1, **{"vip.answers": True, "vip.mac": "02:00:00:00:00:02"})
+    assert checks(watcher, holder) == []
+
+
+def test_the_vip_on_a_machine_that_is_no_balancer_is_named() -> None:
+    holder = machine(2, frozenset({"node", "k8s"}), **{"vip.held": True, "vip.answers": True})
+    problems, _ = assess(holder, site(holder))
+    assert [(p.check, p.message) for p in problems] == [("vip", "m2 holds the VIP 10.0.0.10 and is no load balancer")]
+
+
+def test_only_one_machine_reports_a_stranger_on_the_vip() -> None:
+    seen = {"vip.answers": True, "vip.mac": "02:00:00:00:00:99"}
+    one, two = machine(1, **seen), machine(2, **seen)
+    assert checks(one, two) == ["vip"]
+    assert [p.check for p in assess(two, site(one, two))[0]] == []
+
+
+def test_a_member_that_was_not_probed_may_hold_the_vip() -> None:
+    seen = machine(1, **{"vip.answers": True, "vip.mac": "02:00:00:00:00:99"}, **MEMBER)
+    assert checks(seen, exists=True, complete=False) == []
+    assert checks(seen, exists=True, complete=True) == ["vip"]
+
+
+def test_a_member_of_another_cluster_is_never_taken_over() -> None:
+    leader = machine(1, **MEMBER)
+    stranger = machine(2, **(MEMBER | {"kubernetes.cluster_ca_fingerprint": "theirs"}))
+    assert checks(stranger, leader, exists=True) == ["membership"]
+    assert checks(machine(2, **MEMBER), leader, exists=True) == []
+
+
+def test_another_etcd_authority_is_refused() -> None:
+    leader = machine(1, **{"etcd.ca_fingerprint": "ours"})
+    assert checks(machine(2, **{"etcd.ca_fingerprint": "theirs"}), leader) == ["etcd"]
+    assert checks(machine(2, frozenset({"node", "k8s"}), **{"etcd.ca_fingerprint": "theirs"}), leader) == []
+
+
+def test_clones_drifting_clocks_and_little_room_are_warnings() -> None:
+    one = machine(1, product_uuid="same", time_sync="", disk={"/": 1, "/var/lib": 1})
+    two = machine(2, product_uuid="same")
+    problems, warnings = assess(one, site(one, two))
+    assert problems == []
+    assert [warning.check for warning in warnings] == ["product_uuid", "time_sync", "disk"]
+
+
+def test_messages_say_what_is_wrong_and_what_to_do() -> None:
+    one = machine(ports_listening={"6443": "nginx"}, clock_skew_s=-3600.0)
+    problems, _ = assess(one, site(one))
+    assert [problem.message for problem in problems] == [
+        "the clock is 3600 s behind this machine's",
+        "port 6443 is used by nginx",
+    ]
+    assert all(problem.hint for problem in problems)
+    assert problems[0].as_dict().keys() == {"check", "message", "hint"}
