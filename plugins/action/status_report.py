@@ -25,7 +25,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         known = next((hostvars[name] for name in names if "cluster_leader" in hostvars[name]), None)
         if known is None:
             message = "no host of the site answers"
-            return {"changed": False, "provision_status": {"problems": [{"check": "reachable", "message": message, "hint": ""}]}}
+            return {
+                "changed": False,
+                "provision_status": {"problems": [{"check": "reachable", "message": message, "hint": ""}]},
+            }
         return {"changed": False, "provision_status": build(self._site(known, hostvars), hosts, cluster)}
 
     @staticmethod
@@ -39,7 +42,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         by_node = {name.lower(): name for name in hostvars}
         return {
             "nodes": [
-                {"host": by_node.get(node, node), "name": node, "control_plane": node in planes} for node in known["cluster_nodes"]
+                {"host": by_node.get(node, node), "name": node, "control_plane": node in planes}
+                for node in known["cluster_nodes"]
             ],
             "version": str(self._templar.template(known["cluster_version"])),
             "vip": self._templar.template(known["cluster_vip"]),

@@ -27,7 +27,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "run_changed"
     CALLBACK_NEEDS_ENABLED = True
 
-    def v2_playbook_on_start(self, playbook: Any) -> None:
+    def v2_playbook_on_start(self, _playbook: Any) -> None:
         """Nothing has changed yet."""
         os.environ[VARIABLE] = "0"
 

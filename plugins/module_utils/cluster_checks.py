@@ -63,13 +63,13 @@ def each(function, items, workers=16):
 
     def safe(item):
         try:
-            return function(item)
+            return item, function(item)
         except (Unmet, ApiError, OSError, ValueError) as error:
-            return error
+            return item, error
 
     items = list(items)
     with ThreadPoolExecutor(max_workers=min(workers, len(items) or 1)) as pool:
-        return list(zip(items, pool.map(safe, items)))
+        return list(pool.map(safe, items))
 
 
 def condition(node, kind):
@@ -84,7 +84,9 @@ def node_problems(nodes, wanted):
     for name in wanted:
         ready = condition(found[name], "Ready") if name in found else {"status": "True"}
         if ready.get("status") != "True":
-            lines.append(f"{name} is not ready: {ready.get('message') or ready.get('reason') or 'the kubelet has not reported'}")
+            lines.append(
+                f"{name} is not ready: {ready.get('message') or ready.get('reason') or 'the kubelet has not reported'}"
+            )
     return lines
 
 

@@ -125,7 +125,9 @@ class KubeClient(JsonClient):
     def delete(self, path):
         """DELETE an object without waiting until it is gone; one that is not there is well."""
         try:
-            return self.request("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"})
+            return self.request(
+                "DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+            )
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -24,7 +24,12 @@ def namespace(name):
 
 def account():
     """A service account of our own: the namespace's default one comes only after a while."""
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}, "automountServiceAccountToken": False}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": NAME},
+        "automountServiceAccountToken": False,
+    }
 
 
 def service():
@@ -112,7 +117,7 @@ def warnings(kube, name):
 
 
 def dial(address, host, port, timeout=6):
-    """Let the pod at `address` ask `host`:`port` for its name over HTTP; the answer. Raises Unmet with the pod's words."""
+    """Let the pod at `address` ask `host`:`port` for its name over HTTP. Raises Unmet with the pod's words."""
     query = urlencode({"host": host, "port": port, "protocol": "http", "request": "hostname", "tries": 1})
     connection = http.client.HTTPConnection(address, PORT, timeout=timeout)
     try:
@@ -131,7 +136,9 @@ def journeys(addresses):
     """(from node, to node) for every pair, or for a ring of PEERS neighbours in a large cluster."""
     nodes = sorted(addresses)
     reach = min(len(nodes) - 1, PEERS)
-    return [(node, nodes[(place + step) % len(nodes)]) for place, node in enumerate(nodes) for step in range(1, reach + 1)]
+    return [
+        (node, nodes[(place + step) % len(nodes)]) for place, node in enumerate(nodes) for step in range(1, reach + 1)
+    ]
 
 
 def check_service(addresses, host):

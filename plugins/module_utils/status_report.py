@@ -21,7 +21,11 @@ def build(site, hosts, cluster):
     status = {
         "nodes": [{key: value for key, value in node.items() if key != "labels"} for node in nodes],
         "api": api,
-        "control_plane": {"endpoint": api["endpoint"], "ready": api["ready"], "components": cluster.get("components", [])},
+        "control_plane": {
+            "endpoint": api["endpoint"],
+            "ready": api["ready"],
+            "components": cluster.get("components", []),
+        },
         "vip": vip(site, hosts),
         "etcd": cluster.get("etcd", {}),
         "certificates": certificates(hosts),
@@ -65,7 +69,9 @@ def drift(site, hosts, nodes):
     there = {node["name"]: node for node in nodes}
     wanted = {node["name"]: node for node in site["nodes"]}
     rows = [{"host": name, "what": "is in the site and no node of the cluster"} for name in wanted if name not in there]
-    rows += [{"host": name, "what": "is a node of the cluster and not in the site"} for name in there if name not in wanted]
+    rows += [
+        {"host": name, "what": "is a node of the cluster and not in the site"} for name in there if name not in wanted
+    ]
     for name in sorted(set(wanted) & set(there)):
         rows += [{"host": name, "what": what} for what in node_drift(site, wanted[name], there[name])]
     for name, host in hosts.items():
@@ -80,7 +86,11 @@ def node_drift(site, wanted, node):
     if node["version"].lstrip("v") != site["version"]:
         lines.append(f"runs Kubernetes {node['version'].lstrip('v')}, the site says {site['version']}")
     if wanted["control_plane"] != ("control-plane" in node["roles"]):
-        lines.append("is a control plane in the site alone" if wanted["control_plane"] else "is a control plane in the cluster alone")
+        lines.append(
+            "is a control plane in the site alone"
+            if wanted["control_plane"]
+            else "is a control plane in the cluster alone"
+        )
     labels = wanted.get("labels", {})
     lines += [f"lacks the label {key}={labels[key]}" for key in labels if node["labels"].get(key) != labels[key]]
     lines += [f"lacks the taint {taint}" for taint in wanted.get("taints", []) if taint not in node["taints"]]
@@ -109,11 +119,19 @@ def host_problems(hosts):
     rows = []
     for name, host in hosts.items():
         if host is None:
-            rows.append(problem("reachable", f"{name} does not answer over ssh", "start it, or take it out with `provision node remove`"))
+            rows.append(
+                problem(
+                    "reachable",
+                    f"{name} does not answer over ssh",
+                    "start it, or take it out with `provision node remove`",
+                )
+            )
             continue
         for unit, state in host["units"].items():
             if state != "active":
-                rows.append(problem("unit", f"{unit} on {name} is {state}", f"journalctl -u {unit} on {name} tells why"))
+                rows.append(
+                    problem("unit", f"{unit} on {name} is {state}", f"journalctl -u {unit} on {name} tells why")
+                )
     return rows
 
 
@@ -123,26 +141,23 @@ def api_problems(cluster, status):
         return [problem("api", "no control plane could be asked")]
     api = status["api"]
     rows = [] if api["ready"] else [problem("api", f"the API does not answer: {api.get('reason', '')}")]
-    for part in cluster.get("components", []):
-        if not part["ready"]:
-            rows.append(problem("control plane", f"{part['name']} on {part['node']} is not ready"))
-    return rows
+    parts = [part for part in cluster.get("components", []) if not part["ready"]]
+    return rows + [problem("control plane", f"{part['name']} on {part['node']} is not ready") for part in parts]
 
 
 def node_problems(site, nodes, hosts):
     """Nodes that are missing or not ready; a host that is known to be dead is not told twice."""
     if not nodes:
         return []
-    there, silent = {node["name"]: node for node in nodes}, {node["name"] for node in site["nodes"] if hosts.get(node["host"]) is None}
-    rows = [
+    there = {node["name"] for node in nodes}
+    silent = {node["name"] for node in site["nodes"] if hosts.get(node["host"]) is None}
+    missing = [
         problem("node", f"{node['name']} is no node of the cluster", "`provision cluster` joins it")
         for node in site["nodes"]
         if node["name"] not in there
     ]
-    for node in nodes:
-        if not node["ready"] and node["name"] not in silent:
-            rows.append(problem("node", f"{node['name']} is not ready: {node['reason']}"))
-    return rows
+    ill = [node for node in nodes if not node["ready"] and node["name"] not in silent]
+    return missing + [problem("node", f"{node['name']} is not ready: {node['reason']}") for node in ill]
 
 
 def vip_problems(vip_status):
@@ -151,7 +166,13 @@ def vip_problems(vip_status):
         return []
     if vip_status["holders_count"] == 0:
         return [problem("vip", f"no host holds {vip_status['address']}", "look at keepalived on the load balancers")]
-    return [problem("vip", f"several hosts hold {vip_status['address']}: {vip_status['holder']}", "they do not see each other's VRRP")]
+    return [
+        problem(
+            "vip",
+            f"several hosts hold {vip_status['address']}: {vip_status['holder']}",
+            "they do not see each other's VRRP",
+        )
+    ]
 
 
 def etcd_problems(etcd):
@@ -162,18 +183,24 @@ def etcd_problems(etcd):
         for member in members
         if not member["healthy"]
     ]
-    rows += [problem("etcd", f"alarm {alarm}", "free space, then disarm it with etcdctl") for alarm in etcd.get("alarms", [])]
+    rows += [
+        problem("etcd", f"alarm {alarm}", "free space, then disarm it with etcdctl") for alarm in etcd.get("alarms", [])
+    ]
     if members and not etcd.get("leader"):
         rows.append(problem("etcd", "the members have no leader"))
     if etcd.get("db_size", 0) > ETCD_SIZE_WARNING:
-        rows.append(problem("etcd", f"the database has {etcd['db_size'] // 1024**2} MiB", "defragment it, or raise its quota"))
+        rows.append(
+            problem("etcd", f"the database has {etcd['db_size'] // 1024**2} MiB", "defragment it, or raise its quota")
+        )
     return rows
 
 
 def certificate_problems(rows):
     """Certificates near their end."""
     return [
-        problem("certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", "`provision certificates renew`")
+        problem(
+            "certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", "`provision certificates renew`"
+        )
         for row in rows
         if row["days_left"] < CERTIFICATE_WARNING
     ]

@@ -9,7 +9,7 @@ short_description: Read nodes, control plane and etcd from a control plane
 description:
   - Reads only. What does not answer is told in the result, the module does not fail for it.
 options:
-  etcd_members: {description: "The members, each with C(name) and C(address).", type: list, elements: dict, required: true}
+  etcd_members: {description: "Members with C(name) and C(address).", type: list, elements: dict, required: true}
   kubeconfig: {description: Credentials., type: path, default: /etc/kubernetes/admin.conf}
 attributes:
   check_mode:

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: cluster_verify
 short_description: Use the cluster and tell whether it works
 description:
-  - Runs on a control plane. Writes and reads through the API endpoint, asks every etcd member and CoreDNS, runs a pod on
-    every node, lets each reach a Service by name and the pods of other nodes, and deletes all of it again.
+  - Runs on a control plane. Writes and reads through the API endpoint, asks every etcd member and CoreDNS, runs a pod
+    on every node, lets each reach a Service by name and the pods of other nodes, and deletes all of it again.
   - Fails with what does not work, and on which node. Leaves the cluster as it was, so it never reports a change.
   - In check mode only what a reader may ask is asked.
 options:
@@ -19,7 +19,7 @@ options:
     type: bool
     default: false
   nodes: {description: Names of all nodes that the cluster must have., type: list, elements: str, required: true}
-  etcd_members: {description: "The members, each with C(name) and C(address).", type: list, elements: dict, required: true}
+  etcd_members: {description: "Members with C(name) and C(address).", type: list, elements: dict, required: true}
   image: {description: The agnhost image for the pods., type: str, required: true}
   dns_address: {description: The address of the DNS Service., type: str, required: true}
   domain: {description: The DNS domain of the cluster., type: str, default: cluster.local}
@@ -80,7 +80,9 @@ class Verification:
 
     def quick(self):
         """Ask what a reader may ask."""
-        return cluster_checks.together([("api", lambda: cluster_checks.check_ready(self.kube)), *self.basics()], self.limit)
+        return cluster_checks.together(
+            [("api", lambda: cluster_checks.check_ready(self.kube)), *self.basics()], self.limit
+        )
 
     def whole(self):
         """Use the cluster as its users will, and clean up after."""
@@ -98,7 +100,9 @@ class Verification:
         self.namespace = f"provision-verify-{secrets.token_hex(3)}"
         probe_pods.create(self.kube, self.namespace, self.params["image"])
         path, note = f"/api/v1/namespaces/{self.namespace}/configmaps", secrets.token_hex(8)
-        self.kube.create(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"note": note}})
+        self.kube.create(
+            path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"note": note}}
+        )
         if self.kube.get(f"{path}/note")["data"]["note"] != note:
             raise Unmet("the API gave back something else than was written")
         return "https://{}:{} takes a write and gives it back".format(*self.kube.address)

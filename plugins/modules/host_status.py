@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 host:
-  description: C(units) by name with their state, C(vip_held), and C(certificates), a list with C(name) and C(days_left).
+  description: C(units) with the state of each, C(vip_held), and C(certificates), with C(name) and C(days_left).
   type: dict
   returned: always
 """

@@ -11,7 +11,7 @@ description:
   - Changes nothing. In check mode on a host that is no node yet, the range is a placeholder and C(known) is false.
 options:
   node: {description: The name of the node., type: str, required: true}
-  kubeconfig: {description: Credentials that may read the Node object., type: path, default: /etc/kubernetes/kubelet.conf}
+  kubeconfig: {description: The credentials of the kubelet., type: path, default: /etc/kubernetes/kubelet.conf}
   timeout: {description: Seconds to wait for the range., type: int, default: 60}
 attributes:
   check_mode:

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.render.rendering import Role
+from tests.render.rendering import ROLES, Role
 
 CHARTS = Path(__file__).parents[3] / "shared" / "chart-data"
 PLANES = [{"host": f"M{n}", "name": f"m{n}", "address": f"10.77.0.{10 + n}"} for n in (1, 2, 3)]
@@ -38,11 +38,12 @@ def network(name: str = "m1", address: str = "10.77.0.11", planes: int = 3, **op
         "cluster_artifacts": {},
         "cluster_host": {
             "os_family": "debian",
+            "arch": "amd64",
             "interfaces": [{"name": "eth0", "addresses": [{"address": address, "prefix": 24}]}],
         },
         "__network_node_range": {"pod_cidr": "10.244.1.0/24"},
     }
-    return Role("network", **(inputs | options))
+    return Role("network", ansible_search_path=[str(ROLES / "network")], **(inputs | options))
 
 
 def bird_reads(text: str, folder: Path) -> None:
@@ -216,3 +217,34 @@ def test_cilium_reaches_the_api_without_kube_proxy() -> None:
 
     assert (ours["k8sServiceHost"], ours["k8sServicePort"]) == ("10.77.0.10", 8443)
     assert values("cilium").get("k8sServiceHost") is None
+
+
+def charts(provider: str, **options: Any) -> Role:
+    return network(cluster_network_provider=provider, **options)
+
+
+@pytest.mark.parametrize("provider", ["calico", "cilium", "flannel"])
+def test_a_chart_without_a_checksum_is_not_installed(provider: str) -> None:
+    names = ["helm", *(chart["artifact"] for chart in charts(provider).value("__network_charts")[provider])]
+    given = {name: {"version": "1", "url": f"https://example.org/{name}", "sha256": "0" * 64} for name in names}
+
+    assert charts(provider).value("__network_unverified") == names
+    assert charts(provider, network_chart_artifacts=given).value("__network_unverified") == []
+    assert charts(provider, cluster_artifacts=given).value("__network_unverified") == []
+
+
+def test_calico_gets_its_definitions_first_and_the_site_has_the_last_word() -> None:
+    definitions, calico = charts("calico", network_chart_values={"whisker": {"enabled": True}}).value("__network_releases")
+
+    assert definitions["apply"] is True
+    assert definitions["values"] == {}
+    assert calico["chart"].endswith("/calico_chart.tgz")
+    assert calico["values"]["whisker"]["enabled"] is True
+    assert calico["values"]["goldmane"]["enabled"] is False
+
+
+def test_helm_comes_out_of_its_archive_and_a_chart_stays_one() -> None:
+    helm, chart = charts("cilium").value("__network_chart_items")
+
+    assert helm["install"] == [{"member": "linux-amd64/helm", "dest": "/usr/local/bin/helm", "mode": "0755"}]
+    assert chart["install"] == [{"dest": "/var/lib/provision/charts/cilium_chart.tgz", "mode": "0644"}]
