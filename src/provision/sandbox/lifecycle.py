@@ -51,7 +51,7 @@ def up(
             if not server.running(sandbox.server):
                 sandbox = _saved(replace(sandbox, server=server.start(sandbox)))
             server.wait_serving(sandbox)
-        write_overlay(sandbox, (host.name for host in facts.hosts))
+        write_overlay(sandbox, facts.hosts)
         return _saved(replace(sandbox, ready=True))
 
 
@@ -65,6 +65,7 @@ def down(site: Path) -> Sandbox | None:
         if sandbox is None:
             return None
         sandbox = _saved(replace(sandbox, ready=False))
+        ssh.close_connections(sandbox)
         server.stop(sandbox.server)
         engine = choose_engine(sandbox.engine)
         engine.remove_nodes([node.container for node in sandbox.nodes])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 import yaml
 
 from provision.sandbox.record import Sandbox
-from provision.sandbox.ssh import common_options
+from provision.sandbox.site import SiteHost
+from provision.sandbox.ssh import common_options, connections
 
 FILES_PORT = 8080
 REGISTRY_PORT = 5000
@@ -38,24 +41,37 @@ _CONTAINER_NODE = {
         "nodefs.inodesFree": "1%",
         "imagefs.available": "1%",
     },
+    "kubernetes_image_gc_high_percent": 100,
     # No tunnels and no images from outside: the nodes share one network segment.
     "cluster_network_provider": "routed",
 }
 
 
-def write_overlay(sandbox: Sandbox, hosts: Iterable[str]) -> None:
-    """Write the overlay for these hosts of the site (not for spare machines, which the site does not know)."""
+def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost]) -> None:
+    """Write the overlay for the site's hosts (not for spare machines, which the site does not know)."""
     settings = _settings(sandbox)
-    each = {
-        node.name: {**settings, "ansible_host": node.address, "ip": node.address, "access_ip": node.address}
-        for node in sandbox.nodes
-        if node.name in set(hosts)
-    }
-    document = {"all": {"vars": settings, "hosts": each}}
-    partial = sandbox.overlay.with_name(".overlay.yml.partial")
-    text = yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=200)
-    partial.write_text(_HEADER.format(site=sandbox.site) + text)
-    partial.replace(sandbox.overlay)
+    addresses = {node.name: node.address for node in sandbox.nodes}
+    each = {host: _for_host(settings, addresses[host.name]) for host in hosts}
+    named = {host.name: values for host, values in each.items()}
+    _write(sandbox.overlay, _HEADER.format(site=sandbox.site), {"all": {"vars": settings, "hosts": named}})
+
+    # What the site sets in a file of host_vars wins over all inventory files, but not over a later file of that kind.
+    beside = sandbox.directory / "host_vars"
+    shutil.rmtree(beside, ignore_errors=True)
+    for host, values in each.items():
+        if again := {name: value for name, value in values.items() if name in host.own_files_set}:
+            beside.mkdir(exist_ok=True)
+            _write(beside / f"{host.name}.yml", "", again)
+
+
+def _write(path: Path, header: str, document: dict[str, object]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(header + yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=200))
+    partial.replace(path)
+
+
+def _for_host(settings: dict[str, object], address: str) -> dict[str, object]:
+    return {**settings, "ansible_host": address, "ip": address, "access_ip": address}
 
 
 def _settings(sandbox: Sandbox) -> dict[str, object]:
@@ -71,6 +87,7 @@ def _connection(sandbox: Sandbox) -> dict[str, object]:
         "ansible_ssh_private_key_file": str(sandbox.key),
         "ansible_ssh_common_args": shlex.join(common_options(sandbox)),
         "ansible_ssh_extra_args": "",
+        "ansible_control_path_dir": str(connections(sandbox)),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
 

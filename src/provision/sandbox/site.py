@@ -17,6 +17,8 @@ class SiteHost:
     address: str
     location: Location
     """Where the address is written."""
+    own_files_set: frozenset[str] = frozenset()
+    """The variables that the site's host_vars files set for it: Ansible ranks those above any inventory file."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,14 @@ def read_site(site: Path) -> SiteFacts:
     return SiteFacts(
         path=found.path,
         hosts=tuple(
-            SiteHost(host.name, host.address or host.name, host.location_of("ip", "ansible_host") or whole)
+            SiteHost(
+                name=host.name,
+                address=host.address or host.name,
+                location=host.location_of("ip", "ansible_host") or whole,
+                own_files_set=frozenset(
+                    item.name for item in host.chain if item.in_file and item.scope.startswith("host ")
+                ),
+            )
             for host in found.hosts
         ),
         vip=str(found.setting("cluster_vip") or ""),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from provision.errors import HostUnreachable
 from provision.sandbox.commands import last_words
@@ -28,6 +30,23 @@ def common_options(sandbox: Sandbox) -> list[str]:
 def command(sandbox: Sandbox, node: Node, remote: Sequence[str] = ()) -> list[str]:
     """The command line of ssh to a node, as root."""
     return ["ssh", *common_options(sandbox), "-i", str(sandbox.key), "-l", "root", node.address, *remote]
+
+
+def connections(sandbox: Sandbox) -> Path:
+    """Where Ansible keeps the sockets of open connections: a later sandbox must not meet those of this one.
+
+    Not beside the record, because the path of a socket must be short.
+    """
+    return Path("/run/provision") / sandbox.name
+
+
+def close_connections(sandbox: Sandbox) -> None:
+    """End the connections that Ansible left open for its next run."""
+    home = connections(sandbox)
+    for path in home.iterdir() if home.is_dir() else []:
+        argv = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={path}", "-O", "exit", sandbox.name]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def wait_booted(sandbox: Sandbox, node: Node, *, timeout: float) -> str:
