@@ -1,0 +1,95 @@
+"""The clusters that the end-to-end tests share: each is made once, when the first test needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from provision import paths
+from provision.catalog import load
+from tests.e2e.site import ROOT, Call, Site, new_site, provision
+from tests.e2e.snapshot import Snapshot, snapshot
+
+QUICK_START = (ROOT / "inventory/sandbox/site.ini").read_text()
+KEEP = "PROVISION_E2E_KEEP"
+"""Set it to look at the nodes after the tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What breaks the cluster comes after what looks at it."""
+    order = ["validate", "preflight", "kubespray", "cluster", "security", "status", "settings", "failover"]
+    for item in items:
+        if item.path.parent.name == "e2e":
+            item.add_marker(pytest.mark.e2e)
+    places = {f"test_{stem}.py": place for place, stem in enumerate(order)}
+    items.sort(key=lambda item: places.get(item.path.name, -1) if item.path.parent.name == "e2e" else -1)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> None:
+    """The bundle in the user's cache, built when there is none."""
+    if provision("bundle", "verify").code != 0:
+        made = provision("bundle", "create", "--source", "build")
+        assert made.code == 0, made.text
+    assert (paths.cache_home() / "bundle" / load().default_version / "manifest.json").exists()
+
+
+def running(site: Site, *arguments: str) -> Iterator[Site]:
+    try:
+        site.up(*arguments)
+        yield site
+    finally:
+        if not os.environ.get(KEEP):
+            site.down()
+
+
+@dataclass(frozen=True)
+class Story:
+    """A cluster, and what was seen while it was made from bare machines."""
+
+    site: Site
+    bare: Snapshot
+    plan: Call
+    planned: Snapshot
+    run: Call
+
+
+@pytest.fixture(scope="session")
+def nodes(bundle: None) -> Iterator[Site]:
+    """The bare nodes of the quick start's site."""
+    yield from running(new_site("quick-start", QUICK_START))
+
+
+@pytest.fixture(scope="session")
+def story(nodes: Site) -> Story:
+    """The quick start: plan on bare machines, then the first run."""
+    bare = snapshot(nodes)
+    plan = nodes.provision("cluster", "--plan", "--exit-code")
+    planned = snapshot(nodes)
+    run = nodes.provision("cluster", "--yes")
+    assert run.code == 0, run.text
+    return Story(nodes, bare, plan, planned, run)
+
+
+@pytest.fixture(scope="session")
+def cluster(story: Story) -> Site:
+    """The living cluster of the quick start."""
+    return story.site
+
+
+@pytest.fixture(scope="module")
+def bare(bundle: None) -> Iterator[Site]:
+    """Two bare nodes that no cluster is ever made of."""
+    inventory = """
+[kube_control_plane]
+cp1 ansible_host=10.77.0.11 ip=10.77.0.11
+[kube_node]
+w1 ansible_host=10.77.0.21 ip=10.77.0.21
+[all:vars]
+cluster_vip=10.77.0.10
+cluster_network_provider=routed
+"""
+    yield from running(new_site("bare", inventory))

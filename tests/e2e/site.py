@@ -1,0 +1,187 @@
+"""A site on sandbox nodes, as an operator sees it: the `provision` command, ssh to its hosts, kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import testinfra
+import yaml
+
+from provision import paths, sandbox
+from provision.inventory import load
+
+ROOT = Path(__file__).parents[2]
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a call of the command ended. `seconds` is the whole time that a user waits."""
+
+    code: int
+    document: Mapping[str, Any]
+    text: str
+    seconds: float
+
+    @property
+    def changes(self) -> list[Mapping[str, Any]]:
+        """What was changed, or in a plan: would be."""
+        return list(self.document["changes"])
+
+    @property
+    def changed_hosts(self) -> set[str]:
+        """The hosts with changes, by name."""
+        return {change["host"] for change in self.changes}
+
+    @property
+    def failures(self) -> str:
+        """All that failed, with the problems that were found, as text."""
+        return json.dumps(self.document.get("failures"), indent=1)
+
+
+def provision(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Call:
+    """Runs the command as a user would, with its answer as JSON."""
+    command = [sys.executable, "-m", "provision", *map(str, arguments), "--output", "json"]
+    inherited = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", **(environment or {})}
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=inherited)
+    seconds = time.monotonic() - started
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        document = {}
+    return Call(done.returncode, document, f"{done.stdout}\n{done.stderr}", seconds)
+
+
+def free_network() -> str:
+    """The first three numbers of a /24 that this machine does not use: that of the examples where it is free."""
+    used = subprocess.run(["ip", "-oneline", "address"], capture_output=True, text=True, check=True).stdout
+    return next(f"10.{number}.0" for number in range(77, 100) if f" 10.{number}.0." not in used)
+
+
+def eventually(check: Callable[[], object], *, seconds: float, every: float = 1.0) -> None:
+    """Repeat a check until it passes; its last failure is raised after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            check()
+        except (AssertionError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(every)
+        else:
+            return
+
+
+class Site:
+    """One inventory with its sandbox."""
+
+    def __init__(self, directory: Path, inventory: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Write the site; example addresses (10.77.0.*) are moved to a free network."""
+        self.network = free_network()
+        self.file = directory / "site.ini"
+        self._settings_file = directory / "group_vars/all.yml"
+        self._settings_file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(inventory.replace("10.77.0", self.network))
+        self._hosts: dict[str, Any] = {}
+        self.set(settings or {})
+
+    def set(self, settings: Mapping[str, Any]) -> None:
+        """Make these the site's settings beside those of its inventory file."""
+        self._settings_file.write_text(yaml.safe_dump(dict(settings)))
+
+    def provision(self, *arguments: str | Path) -> Call:
+        """Run a command on this site."""
+        return provision(*arguments, "-i", self.file)
+
+    def up(self, *arguments: str | Path) -> None:
+        """Make the nodes, or make what is missing of them."""
+        made = self.provision("sandbox", "up", *arguments)
+        assert made.code == 0, made.text
+
+    def down(self) -> None:
+        """Remove the nodes."""
+        self.provision("sandbox", "down")
+
+    @property
+    def overlay(self) -> Path:
+        """The inventory file that leads to the nodes."""
+        found = sandbox.overlay_for(self.file)
+        assert found is not None
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All hosts."""
+        return tuple(host.name for host in load(self.file).hosts)
+
+    @property
+    def control_planes(self) -> tuple[str, ...]:
+        """The hosts that run the control plane."""
+        return tuple(host.name for host in load(self.file).control_planes)
+
+    def address(self, name: str) -> str:
+        """A host's address."""
+        return load(self.file).host(name).address
+
+    def host(self, name: str) -> Any:
+        """The host for testinfra, over the sandbox's ssh."""
+        if name not in self._hosts:
+            record, node = sandbox.find_node(self.file, name)
+            options = ["-o", f"UserKnownHostsFile={record.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
+            self._hosts[name] = testinfra.get_host(
+                f"ssh://root@{node.address}",
+                ssh_config="/dev/null",
+                ssh_identity_file=str(record.key),
+                ssh_extra_args=shlex.join(options),
+                controlpersist=0,
+            )
+        return self._hosts[name]
+
+    def run(self, name: str, command: str) -> str:
+        """A command's output on a host; it must succeed."""
+        done = self.host(name).run(command)
+        assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
+        return str(done.stdout)
+
+    def kubectl(self, arguments: str, *, on: str | None = None, document: str = "") -> str:
+        """kubectl through the API's own name, from a control plane; `document` is given to it as input."""
+        command = f"kubectl --kubeconfig {KUBECONFIG} {arguments}"
+        if document:
+            command = f"kubectl --kubeconfig {KUBECONFIG} {arguments} <<'END'\n{document}\nEND"
+        return self.run(on or self.control_planes[0], command)
+
+    def kill(self, name: str) -> None:
+        """Pull a host's plug."""
+        sandbox.kill_node(self.file, name)
+
+    @contextmanager
+    def overlay_with(self, host: str, **values: object) -> Iterator[None]:
+        """Change what the sandbox says of a host for a while."""
+        file, before = self.overlay, self.overlay.read_text()
+        data = yaml.safe_load(before)
+        data["all"]["hosts"][host].update(values)
+        file.write_text(yaml.safe_dump(data))
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+
+def new_site(name: str, inventory: str, settings: Mapping[str, Any] | None = None) -> Site:
+    """A site in the user's state directory, where a broken-off test's nodes are found and removed the next time."""
+    directory = paths.state_home() / "e2e" / name
+    old = directory / "site.ini"
+    if old.exists():
+        provision("sandbox", "down", "-i", old)
+    return Site(directory, inventory, settings)

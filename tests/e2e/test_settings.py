@@ -1,0 +1,103 @@
+"""A changed setting shows just its effect in the plan, and touches only what it must."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import pytest
+
+from benchmarks.probe import Prober
+from tests.e2e.site import Site
+
+SERVICES = ("containerd", "kubelet", "etcd", "haproxy", "keepalived")
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def starts(site: Site) -> Mapping[tuple[str, str], str]:
+    """(host, service or container) -> when it was started."""
+    found: dict[tuple[str, str], str] = {}
+    for name in site.names:
+        for service in SERVICES:
+            shown = site.run(name, f"systemctl show --property ActiveEnterTimestampMonotonic --value {service}")
+            found[name, service] = shown.strip()
+        running: Any = json.loads(site.run(name, "crictl ps --output json"))["containers"]
+        found |= {(name, each["metadata"]["name"]): each["id"] for each in running}
+    return found
+
+
+def restarted(before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, str], str]) -> set[tuple[str, str]]:
+    return {key for key in before if after.get(key) != before[key]}
+
+
+@pytest.fixture
+def settled(cluster: Site) -> Iterator[Site]:
+    """The cluster, brought back to its own settings after the test."""
+    yield cluster
+    cluster.set({})
+    assert cluster.provision("cluster", "--yes").code == 0
+
+
+def test_a_registry_mirror_restarts_nothing(settled: Site) -> None:
+    mirror = f"http://{settled.network}.1:5000"
+    settled.set({"containerd_registry_mirrors": {"registry.example.org": [mirror]}})
+    before = starts(settled)
+
+    plan = settled.provision("cluster", "--plan")
+    done = settled.provision("cluster", "--yes")
+
+    assert done.code == 0, done.text
+    for shown in (plan, done):
+        assert [(change["host"], change["role"]) for change in shown.changes] == [
+            (name, "containerd") for name in settled.names
+        ]
+        assert all("registry.example.org/hosts.toml" in str(change["summary"]) for change in shown.changes)
+    assert restarted(before, starts(settled)) == set()
+
+
+class _TogetherAway:
+    """Watches all API servers: how many of them were away at the same time, at most."""
+
+    def __init__(self, site: Site) -> None:
+        self._probers = [Prober(site.address(name), 6443) for name in site.control_planes]
+        self._stop = threading.Event()
+        self.most = 0
+
+    def __enter__(self) -> Self:
+        for prober in self._probers:
+            prober.__enter__()
+        self._watch = threading.Thread(target=self._run, daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._watch.join()
+        for prober in self._probers:
+            prober.__exit__(None, None, None)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            last = [prober.answers[-1].ok for prober in self._probers if prober.answers]
+            self.most = max(self.most, last.count(False))
+
+
+def test_a_flag_of_the_api_server_restarts_only_that_one_at_a_time(settled: Site) -> None:
+    settled.set({"control_plane_apiserver_extra_args": [{"name": "max-requests-inflight", "value": "401"}]})
+    before = starts(settled)
+
+    plan = settled.provision("cluster", "--plan")
+    with _TogetherAway(settled) as away:
+        done = settled.provision("cluster", "--yes")
+
+    assert done.code == 0, done.text
+    for shown in (plan, done):
+        assert {change["role"] for change in shown.changes} == {"control_plane"}
+        assert shown.changed_hosts == set(settled.control_planes)
+    assert "max-requests-inflight" in plan.text
+    assert restarted(before, starts(settled)) == {(name, "kube-apiserver") for name in settled.control_planes}
+    assert away.most == 1
+    for name in settled.control_planes:
+        assert "--max-requests-inflight=401" in settled.run(name, "cat /etc/kubernetes/manifests/kube-apiserver.yaml")
