@@ -28,12 +28,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _people(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Who is in the cluster, who leads, and how the API is reached."""
-        groups, hostvars, name = variables["groups"], variables["hostvars"], variables["inventory_hostname"]
+        groups, name = variables["groups"], variables["inventory_hostname"]
         planes = list(groups.get("kube_control_plane", []))
         etcd = list(groups.get("etcd") or planes)
         balancers = list(groups.get("load_balancer") or planes)
         nodes = [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)]
-        probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in {*planes, *etcd} if self._answered(hostvars[host])}
+        # Each look into hostvars resolves all of that host's variables: one for every host that has an office, none for the rest.
+        hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers}}
+        probed = {host: (hostvars[host].get("__cluster_probe") or {}).get("host") for host in {*planes, *etcd}}
+        probes = {host: found for host, found in probed.items() if found}
         mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
         host = f"api.{variables['cluster_domain']}"
         target = {"vip": variables["cluster_vip"], "external": variables["cluster_api_address"], "local": "127.0.0.1"}[mode]
@@ -54,10 +57,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "cluster_api_ip": target,
             "cluster_balancer": topology.balancer(mode, name, balancers, nodes),
         }
-
-    @staticmethod
-    def _answered(variables: Any) -> bool:
-        return bool((variables.get("__cluster_probe") or {}).get("host"))
 
     @staticmethod
     def _material(variables: dict[str, Any]) -> dict[str, Any]:
