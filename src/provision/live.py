@@ -14,7 +14,6 @@ from provision.events import (
     HostChanged,
     HostFailed,
     HostResult,
-    HostSkipped,
     HostStarted,
     HostUnreachable,
     Message,
@@ -139,7 +138,7 @@ class _Live:
             case HostChanged(_, host):
                 self._changed.add(host)
                 self._steps[host] = ("", event.at)
-            case HostResult(_, host) if not isinstance(event, HostSkipped):
+            case HostResult(_, host):
                 self._steps[host] = ("", event.at)
 
     def close(self, at: float) -> None:

@@ -124,7 +124,10 @@ def test_a_second_run_is_told_who_holds_the_site(site: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", _HOLDER, str(site)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(Locked, match=rf"`provision cluster` of .*, process {other.pid}, since 20"), state.lock(site, "x"):
+        with (
+            pytest.raises(Locked, match=rf"`provision cluster` of .*, process {other.pid}, since 20"),
+            state.lock(site, "x"),
+        ):
             pass
         other.kill()
         other.wait()

@@ -75,7 +75,7 @@ def _provision(
 def main() -> None:
     """Run the command line; ends the process with the exit code that `errors` documents."""
     try:
-        app()
+        app(prog_name="provision")
     except ProvisionError as error:
         if render.is_json():
             render.emit({"error": error.as_dict()})
