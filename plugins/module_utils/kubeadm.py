@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import shutil
 import ssl
@@ -13,6 +12,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+
+from ansible.module_utils.kube_client import ApiError, KubeClient  # type: ignore[import-not-found]
 
 KUBERNETES = "/etc/kubernetes"
 PKI = f"{KUBERNETES}/pki"
@@ -50,7 +51,13 @@ def run(*words, data=None, env=None, timeout=600):
     """Run a program and return its output; raises KubeadmError with its last words."""
     try:
         done = subprocess.run(
-            words, input=data, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False
+            words,
+            input=data,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except FileNotFoundError as error:
         raise KubeadmError(f"{words[0]} is not installed on this node") from error
@@ -65,12 +72,34 @@ def run(*words, data=None, env=None, timeout=600):
 def kubectl(*words, data=None, server="", kubeconfig=ADMIN):
     """Run kubectl; `server` (host or host:port) asks this API server itself, without the balancer in between."""
     address = ["--server", f"https://{endpoint(server)}"] if server else []
-    return run("kubectl", "--kubeconfig", kubeconfig, *address, "--request-timeout", "20s", *words, data=data, timeout=120)
+    return run(
+        "kubectl", "--kubeconfig", kubeconfig, *address, "--request-timeout", "20s", *words, data=data, timeout=120
+    )
 
 
-def kubectl_json(*words, **options):
-    """Run kubectl and return the object it prints, or {} when it prints nothing."""
-    return json.loads(kubectl(*words, "-o", "json", **options) or "{}")
+def api_get(path, server):
+    """Read an object or a list from the API server at `server` itself; None when it does not exist."""
+    try:
+        client = KubeClient(ADMIN, timeout=20)
+        client.address = (server, API_PORT)
+        return client.get(path)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise KubeadmError(f"the API server at {server}: {error}") from error
+    except OSError as error:
+        raise KubeadmError(f"the API server does not answer: {error}") from error
+
+
+def config_map(name, server):
+    """The data and annotations of a ConfigMap of kube-system as (dict, dict); both empty when there is none."""
+    found = api_get(f"/api/v1/namespaces/kube-system/configmaps/{name}", server) or {}
+    return found.get("data") or {}, found.get("metadata", {}).get("annotations") or {}
+
+
+def nodes(server):
+    """The Node objects of the cluster by name."""
+    return {node["metadata"]["name"]: node for node in api_get("/api/v1/nodes", server)["items"]}
 
 
 def endpoint(address, port=API_PORT):
@@ -103,7 +132,7 @@ def wait_until(missing, timeout, pause=0.2):
 
 
 def started(component):
-    """When the newest process of a control plane component started, in seconds since the epoch; 0 when there is none."""
+    """When the newest process of a component started, in seconds since the epoch; 0 when there is none."""
     newest = 0
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:

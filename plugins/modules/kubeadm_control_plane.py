@@ -7,14 +7,19 @@ DOCUMENTATION = r"""
 module: kubeadm_control_plane
 short_description: Make this host a control plane, or bring a control plane to a changed configuration
 description:
-  - All control planes have the cluster's authorities before they start, and etcd runs beside them. So each one is brought up by the
-    same phases of C(kubeadm init), all at the same time, and none waits for a first one. What belongs to the cluster and not to a
-    host (the kubeadm ConfigMaps, kube-proxy, the rules for joining) is the work of M(kubeadm_publish).
+  - All control planes have the cluster's authorities before they start, and etcd runs beside them. So each one is
+    brought up by the same phases of C(kubeadm init), all at the same time, and none waits for a first one. What
+    belongs to the cluster and not to a host (the kubeadm ConfigMaps, kube-proxy, the rules for joining) is the work
+    of M(kubeadm_publish).
   - A half-finished bring-up is gone through again; authorities that exist stay.
-  - On a member the static pods that the configuration asks for are compared with those that run. A changed one is replaced, waited
-    for, and put back when it does not come up. Run the task with C(throttle=1): other control planes must be ready before one is touched.
+  - On a member the static pods that the configuration asks for are compared with those that run. A changed one is
+    replaced, waited for, and put back when it does not come up. Run the task with C(throttle=1): other control planes
+    must be ready before one is touched.
 options:
-  config: {description: "kubeadm's InitConfiguration and ClusterConfiguration as YAML, without secrets.", type: str, required: true}
+  config:
+    description: "kubeadm's InitConfiguration and ClusterConfiguration as YAML, without secrets."
+    type: str
+    required: true
   address: {description: Where the API server of this host answers., type: str, required: true}
   cert_sans: {description: Names and addresses that its certificate must hold., type: list, elements: str, default: []}
   peers: {description: Addresses of the other control planes., type: list, elements: str, default: []}
@@ -105,7 +110,9 @@ class ControlPlane:
     def wanted_manifests(self):
         """The static pods that the configuration asks for, by component."""
         with private_directory() as directory:
-            self.kubeadm("init", "phase", "control-plane", "all", "--dry-run", env={"KUBEADM_INIT_DRYRUN_DIR": directory})
+            self.kubeadm(
+                "init", "phase", "control-plane", "all", "--dry-run", env={"KUBEADM_INIT_DRYRUN_DIR": directory}
+            )
             return {name: (read(os.path.join(directory, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
 
     def replace(self, component, text):
@@ -134,9 +141,9 @@ class ControlPlane:
     def certificate_names(self):
         """Names and addresses in the certificate that the API server shows."""
         context = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
-        with socket.create_connection((self.address, API_PORT), timeout=5) as plain:
-            with context.wrap_socket(plain, server_hostname=self.address) as secured:
-                return {value for _, value in secured.getpeercert()["subjectAltName"]}
+        plain = socket.create_connection((self.address, API_PORT), timeout=5)
+        with context.wrap_socket(plain, server_hostname=self.address) as secured:
+            return {value for _, value in secured.getpeercert()["subjectAltName"]}
 
     def renew_certificate(self):
         """Make the API server's certificate again; the API server sees the new file by itself."""
@@ -152,33 +159,51 @@ def unready(peers):
 
 def version_of(config):
     """The Kubernetes version that a configuration names."""
-    return next((line.split(":", 1)[1].strip() for line in config.splitlines() if line.startswith("kubernetesVersion:")), "")
+    return next(
+        (line.split(":", 1)[1].strip() for line in config.splitlines() if line.startswith("kubernetesVersion:")), ""
+    )
+
+
+def lacking_names(plane, wanted):
+    """The names that the API server's certificate lacks."""
+    try:
+        return sorted(set(wanted) - plane.certificate_names())
+    except OSError:  # an API server that is down has other troubles, which the status tells
+        return []
 
 
 def reconcile(module, plane, applied):
     """Bring a member to the wanted configuration; returns (what was done, diff)."""
-    if version_of(applied) != version_of(plane.config):
-        module.fail_json(msg=f"this control plane runs {version_of(applied)}; `provision upgrade` brings it to {version_of(plane.config)}")
+    before, after = version_of(applied), version_of(plane.config)
+    if before != after:
+        raise KubeadmError(f"this control plane runs {before}; `provision upgrade` brings it to {after}")
     wanted = plane.wanted_manifests()
     current = {name: (read(os.path.join(MANIFESTS, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
     todo = [name for name in COMPONENTS if wanted[name] != current[name]]
-    try:
-        lacking = sorted(set(module.params["cert_sans"]) - plane.certificate_names())
-    except OSError:  # an API server that is down is the business of the wait below, and of the status
-        lacking = []
-    diff = [{"before_header": name, "after_header": name, "before": current[name], "after": wanted[name]} for name in todo]
+    lacking = lacking_names(plane, module.params["cert_sans"])
+    diff = [
+        {"before_header": name, "after_header": name, "before": current[name], "after": wanted[name]} for name in todo
+    ]
     if lacking:
         diff.append({"before": "", "after": "".join(f"certificate of the API server: {name}\n" for name in lacking)})
     if not module.check_mode:
-        if todo and unready(module.params["peers"]):
-            module.fail_json(msg=f"nothing was changed here: the API server on {', '.join(unready(module.params['peers']))} is not ready")
-        for name in todo:
-            plane.replace(name, wanted[name])
-        if lacking:
-            plane.renew_certificate()
+        carry_out(plane, module.params["peers"], {name: wanted[name] for name in todo}, lacking)
         if applied != plane.config:
+            for name in COMPONENTS:  # an earlier run may have been interrupted before it waited
+                plane.wait(name, 0)
             write(APPLIED, plane.config.encode(), 0o600, 0, 0)
     return [*todo, *(["certificate"] if lacking else [])], diff
+
+
+def carry_out(plane, peers, manifests, lacking):
+    """Replace the manifests one after the other, then the certificate if it lacks names."""
+    absent = unready(peers) if manifests else []
+    if absent:
+        raise KubeadmError(f"nothing was changed here: the API server on {', '.join(absent)} is not ready")
+    for name, text in manifests.items():
+        plane.replace(name, text)
+    if lacking:
+        plane.renew_certificate()
 
 
 def main():

@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: kubeadm_join
 short_description: Make this host a node of the cluster, when it is not
 description:
-  - A host with a kubelet's credentials that the cluster knows is left alone. One that the cluster does not know is registered again
-    when its credentials are this cluster's; credentials of another cluster, or half of a join, are cleared away first.
+  - A host with a kubelet's credentials that the cluster knows is left alone. One that the cluster does not know is
+    registered again when its credentials are this cluster's; credentials of another cluster, or half of a join, are
+    cleared away first.
   - The token is on the host only while kubeadm runs, in memory; it is never logged.
 options:
   name: {description: The node's name., type: str, required: true}
@@ -21,7 +22,9 @@ options:
   ca: {description: The cluster's certificate authority (PEM)., type: str, default: ""}
   registered: {description: Whether the cluster knows this node., type: bool, default: false}
   control_plane:
-    description: Whether this host is a control plane; M(kubeadm_control_plane) makes it a node, this module at most registers it again.
+    description:
+      - Whether this host is a control plane. M(kubeadm_control_plane) makes it a node, this module at most registers it
+        again.
     type: bool
     default: false
   labels: {description: Handed on to M(node_settings)., type: dict, default: {}}
@@ -78,15 +81,16 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
 CREDENTIALS = f"{KUBERNETES}/kubelet.conf"
 
 
-def discovery(endpoint, ca, token):
-    """A kubeconfig that trusts the cluster's authority and holds the token. kubeadm asks with it, and so does the new kubelet.
+def discovery(endpoint, token):
+    """A kubeconfig that trusts the cluster's authority and holds the token: for kubeadm, then for the new kubelet.
 
     Nothing is asked anonymously: the API answers nobody without credentials, except for its health.
     """
+    cluster = {"server": f"https://{endpoint}", "certificate-authority": f"{PKI}/ca.crt"}
     return json.dumps({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "cluster", "cluster": {"server": f"https://{endpoint}", "certificate-authority": f"{PKI}/ca.crt"}}],
+        "clusters": [{"name": "cluster", "cluster": cluster}],
         "users": [{"name": "bootstrap", "user": {"token": token}}],
         "contexts": [{"name": "join", "context": {"cluster": "cluster", "user": "bootstrap"}}],
         "current-context": "join",
@@ -112,7 +116,7 @@ def join(params):
     if said:
         raise KubeadmError(f"the API at {params['endpoint']} does not answer: {said}")
     with private_directory() as directory:
-        found = write_private(directory, "discovery.json", discovery(params["endpoint"], params["ca"], params["token"]))
+        found = write_private(directory, "discovery.json", discovery(params["endpoint"], params["token"]))
         config = write_private(directory, "join.yaml", params["config"].replace("DISCOVERY", found))
         run("kubeadm", "join", "--config", config, "--skip-phases", "preflight")
     os.chmod("/var/lib/kubelet/config.yaml", 0o600)
@@ -165,7 +169,9 @@ def main():
     params = module.params
     action = decide(params)
     if action == "joined" and not module.check_mode and not params["token"]:
-        module.fail_json(msg=f"{params['name']} has to join and there is no token: was this host a member when the run began?")
+        module.fail_json(
+            msg=f"{params['name']} has to join and there is no token: was this host a member when the run began?"
+        )
     if not module.check_mode:
         try:
             if action != "none":

@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: kubeadm_pki
 short_description: Create the secrets that all control planes share, and read them for the others
 description:
-  - Creates the certificate authorities, the key of the service accounts and the key that encrypts secrets at rest, each only when
-    it is missing. An authority is never replaced, and none is created while another control plane already has one.
+  - Creates the certificate authorities, the key of the service accounts and the key that encrypts secrets at rest,
+    each only when it is missing. An authority is never replaced, and none is created while another control plane
+    already has one.
   - The contents go through the controller's memory alone. Every task that calls this module sets C(no_log).
 options:
   config: {description: "kubeadm's configuration as YAML (algorithm, validity).", type: str, required: true}
@@ -69,7 +70,7 @@ PHASES = {
     "sa": ("sa.key", "sa.pub"),
 }
 ENCRYPTION = """\
-# Managed by provision: born on this cluster's first control plane. Whoever has this file and a copy of etcd reads every secret.
+# Managed by provision. Born on this cluster's first control plane: with it, a copy of etcd gives away every secret.
 apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
@@ -102,8 +103,8 @@ def refusal(own, elsewhere):
     if not others:
         return None
     if own:
-        return "control planes have different certificate authorities: they belong to different clusters (reset the wrong one)"
-    return "another control plane has a certificate authority already and this host has none: choose that one as the leader"
+        return "control planes have different certificate authorities: reset those that belong to another cluster"
+    return "another control plane has a certificate authority and this one has none: it cannot be the leader"
 
 
 def missing(encryption):
@@ -151,13 +152,17 @@ def main():
         module.fail_json(msg=reason)
     todo = missing(encryption)
     if todo and os.path.exists(APPLIED):
-        module.fail_json(msg=f"this control plane has lost {', '.join(todo)}: copy it from another one, a new one would lock the cluster out")
+        module.fail_json(
+            msg=f"this control plane has lost {', '.join(todo)}: copy it from another one, a new one would not fit"
+        )
     if todo and not module.check_mode:
         try:
             create(module.params["config"], todo)
         except KubeadmError as error:
             module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(todo), created=todo, contents=contents([*shared_files(encryption), *module.params["also"]]))
+    module.exit_json(
+        changed=bool(todo), created=todo, contents=contents([*shared_files(encryption), *module.params["also"]])
+    )
 
 
 if __name__ == "__main__":

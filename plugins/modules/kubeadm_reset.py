@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: kubeadm_reset
 short_description: Undo on this host what kubeadm and the kubelet did
 description:
-  - Stops the kubelet and its pods and removes their files. Does nothing on a host that is no node. The cluster's own records, and etcd, stay.
+  - Stops the kubelet and its pods and removes their files. Does nothing on a host that is no node. The cluster's own
+    records, and etcd, stay.
 options:
   cri_socket: {description: Where the container runtime answers., type: str, required: true}
 attributes:
@@ -37,7 +38,13 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kubeadm import KUBERNETES, KubeadmError, run  # type: ignore[import-not-found]
 
-TRACES = (f"{KUBERNETES}/*.conf", f"{KUBERNETES}/pki", f"{KUBERNETES}/manifests", "/var/lib/kubelet/*", "/var/log/pods/*")
+TRACES = (
+    f"{KUBERNETES}/*.conf",
+    f"{KUBERNETES}/pki",
+    f"{KUBERNETES}/manifests",
+    "/var/lib/kubelet/*",
+    "/var/log/pods/*",
+)
 
 
 def traces():

@@ -7,12 +7,17 @@ DOCUMENTATION = r"""
 module: kubeadm_token
 short_description: Tell which hosts are not in the cluster, and make a token for them
 description:
-  - Runs on one control plane. Without anybody to join, no token is made and nothing changes. The token allows nothing but to ask for a
-    kubelet's certificate; M(node_settings) removes it after the joins, and the cluster itself does when its time is over.
+  - Runs on one control plane. Without anybody to join, no token is made and nothing changes. The token allows nothing
+    but to ask for a kubelet's certificate; M(node_settings) removes it after the joins, and the cluster itself does
+    when its time is over.
   - Every task that calls this module sets C(no_log).
 options:
   nodes: {description: Names of all nodes that the cluster shall have., type: list, elements: str, required: true}
-  strangers: {description: Those of them whose host holds no credentials of a kubelet., type: list, elements: str, default: []}
+  strangers:
+    description: Those of them whose host holds no credentials of a kubelet.
+    type: list
+    elements: str
+    default: []
   address: {description: Address of the API server of this host., type: str, required: true}
   ttl: {description: Seconds that the token lives., type: int, default: 900}
 attributes:
@@ -47,7 +52,7 @@ registered:
   returned: always
 """
 
-import datetime
+import datetime as dt
 import json
 import os
 import secrets
@@ -55,7 +60,7 @@ import string
 
 from ansible.module_utils.atomic import read  # type: ignore[import-not-found]
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.kubeadm import ADMIN, PKI, KubeadmError, kubectl, kubectl_json  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import ADMIN, PKI, KubeadmError, kubectl, nodes  # type: ignore[import-not-found]
 
 ALPHABET = string.ascii_lowercase + string.digits
 GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -69,7 +74,7 @@ def new_token():
 def manifest(token, ttl):
     """The Secret that makes `token` valid for `ttl` seconds."""
     name, secret = token.split(".")
-    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ttl)
+    until = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=ttl)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -101,7 +106,7 @@ def main():
         module.exit_json(changed=False, token="", ca="", registered=[])
     address, token = module.params["address"], ""
     try:
-        registered = [node["metadata"]["name"] for node in kubectl_json("get", "nodes", server=address)["items"]]
+        registered = sorted(nodes(address))
         if (set(module.params["nodes"]) - set(registered) or module.params["strangers"]) and not module.check_mode:
             token = new_token()
             kubectl("create", "-f", "-", server=address, data=json.dumps(manifest(token, module.params["ttl"])))

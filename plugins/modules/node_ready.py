@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 module: node_ready
 short_description: Approve the serving certificates of nodes and wait until the nodes are ready
 description:
-  - Runs on one control plane, after the pod network. A node is done when its condition C(Ready) is true and its kubelet shows a certificate
-    that the cluster's authority signed for its address.
-  - What is approved is decided by the program C(provision-csr-approver) of the role control_plane, the same that approves renewals later.
+  - Runs on one control plane, after the pod network. A node is done when its condition C(Ready) is true and its
+    kubelet shows a certificate that the cluster's authority signed for its address.
+  - What is approved is decided by the program C(provision-csr-approver) of the role control_plane, the same that
+    approves renewals later.
 options:
   nodes: {description: Each has C(name) and C(address)., type: list, elements: dict, required: true}
   address: {description: Address of the API server of this host., type: str, required: true}
@@ -47,7 +48,7 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
     PKI,
     KubeadmError,
     endpoint,
-    kubectl_json,
+    nodes,
     run,
     wait_until,
 )
@@ -62,7 +63,7 @@ def certificate_missing(address):
         with socket.create_connection((address, KUBELET_PORT), timeout=3) as plain:
             context.wrap_socket(plain, server_hostname=address).close()
     except (OSError, ValueError) as error:
-        return f"serves without a certificate of the cluster ({error})"
+        return f"serving without a certificate of the cluster ({error})"
     return None
 
 
@@ -70,8 +71,8 @@ def not_ready(node):
     """Why a Node object is not ready, or None."""
     for condition in node.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready":
-            return None if condition["status"] == "True" else f"is not ready: {condition.get('message', '')}"
-    return "has not reported yet"
+            return None if condition["status"] == "True" else f"not ready: {condition.get('message', '')}"
+    return "not reported yet"
 
 
 class Waiting:
@@ -80,7 +81,7 @@ class Waiting:
     def __init__(self, params, dry_run):
         self.todo = {node["name"]: node["address"] for node in params["nodes"]}
         self.server, self.approver, self.dry_run = params["address"], params["approver"], dry_run
-        self.approved, self.refused, self.reasons = [], {}, {}
+        self.approved, self.refused = [], {}
 
     def approve(self):
         """Let the approver judge what waits."""
@@ -94,11 +95,13 @@ class Waiting:
         without = {name: certificate_missing(address) for name, address in self.todo.items()}
         if any(without.values()):
             self.approve()
-        nodes = {node["metadata"]["name"]: node for node in kubectl_json("get", "nodes", server=self.server)["items"]}
-        reasons = {name: without[name] or not_ready(nodes.get(name, {})) for name in self.todo}
-        self.reasons = {name: reason for name, reason in reasons.items() if reason}
-        self.todo = {name: address for name, address in self.todo.items() if name in self.reasons}
-        return "; ".join(f"{name} {reason}" for name, reason in self.reasons.items()) or None
+        known = nodes(self.server)
+        by_reason = {}
+        for name in self.todo:
+            by_reason.setdefault(without[name] or not_ready(known.get(name, {})), []).append(name)
+        done = by_reason.pop(None, [])
+        self.todo = {name: address for name, address in self.todo.items() if name not in done}
+        return "; ".join(f"{', '.join(names)} {reason}" for reason, names in by_reason.items()) or None
 
 
 def main():
@@ -120,7 +123,9 @@ def main():
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     if said and not module.check_mode:
-        refused = "".join(f"\ncertificate request {name} was not approved: {reason}" for name, reason in waiting.refused.items())
+        refused = "".join(
+            f"\ncertificate request {name} was not approved: {reason}" for name, reason in waiting.refused.items()
+        )
         module.fail_json(msg=f"after {module.params['timeout']} s: {said}{refused}")
     module.exit_json(changed=bool(waiting.approved), approved=waiting.approved)
 

@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: node_settings
 short_description: Keep labels, taints and known addresses of nodes as the site says
 description:
-  - Runs on one control plane, for all nodes of the run at once. Only labels and taints that this module once set are ever removed
-    (it notes them on the node); those of the cluster itself and of people stay.
-  - The addresses go to the ConfigMap C(provision-nodes) of C(kube-system), against which the serving certificates that kubelets ask for are
-    judged. Nodes cannot write it.
+  - Runs on one control plane, for all nodes of the run at once. Only labels and taints that this module once set are
+    ever removed (it notes them on the node); those of the cluster itself and of people stay.
+  - The addresses go to the ConfigMap C(provision-nodes) of C(kube-system), against which the serving certificates
+    that kubelets ask for are judged. Nodes cannot write it.
 options:
   nodes:
     description: Each has C(name), C(address), C(labels) (dict) and C(taints) (list of C(key), C(value), C(effect)).
@@ -47,7 +47,14 @@ import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.kubeadm import ADMIN, KubeadmError, kubectl, kubectl_json, wait_until  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
+    ADMIN,
+    KubeadmError,
+    config_map,
+    kubectl,
+    nodes,
+    wait_until,
+)
 
 NOTE = "provision/managed"
 ADDRESSES = "provision-nodes"
@@ -61,7 +68,10 @@ def identity(taint):
 def difference(node, wanted):
     """Return the merge patch that brings the node object to what is wanted, or None."""
     labels = {key: str(value) for key, value in (wanted.get("labels") or {}).items()}
-    taints = [{key: str(taint[key]) for key in ("key", "value", "effect") if taint.get(key)} for taint in wanted.get("taints") or []]
+    taints = [
+        {key: str(taint[key]) for key in ("key", "value", "effect") if taint.get(key)}
+        for taint in wanted.get("taints") or []
+    ]
     meta, spec = node["metadata"], node.get("spec", {})
     managed = json.loads(meta.get("annotations", {}).get(NOTE, "{}"))
     now = meta.get("labels", {})
@@ -72,7 +82,9 @@ def difference(node, wanted):
     before = spec.get("taints", [])
     kept = [taint for taint in before if identity(taint) not in ours or taint in taints]
     after = kept + [taint for taint in taints if taint not in kept]
-    note = {name: names for name, names in (("labels", sorted(labels)), ("taints", sorted(map(identity, taints)))) if names}
+    note = {
+        name: names for name, names in (("labels", sorted(labels)), ("taints", sorted(map(identity, taints)))) if names
+    }
     patch = {}
     if patch_labels:
         patch["metadata"] = {"labels": patch_labels}
@@ -88,7 +100,9 @@ def difference(node, wanted):
 def shown(patch):
     """A patch as text for a diff."""
     visible = {"labels": patch.get("metadata", {}).get("labels"), "taints": patch.get("spec", {}).get("taints")}
-    return json.dumps({key: value for key, value in visible.items() if value is not None}, indent=2, sort_keys=True) + "\n"
+    return (
+        json.dumps({key: value for key, value in visible.items() if value is not None}, indent=2, sort_keys=True) + "\n"
+    )
 
 
 class Cluster:
@@ -101,18 +115,27 @@ class Cluster:
 
     def read(self, names):
         """Read all; return which of `names` are not registered, or None."""
-        self.nodes = {node["metadata"]["name"]: node for node in kubectl_json("get", "nodes", server=self.address)["items"]}
+        self.nodes = nodes(self.address)
         missing = sorted(set(names) - set(self.nodes))
         return f"not registered: {', '.join(missing)}" if missing else None
 
     def read_addresses(self):
         """Read the ConfigMap of addresses."""
-        found = kubectl_json("-n", "kube-system", "get", "configmap", ADDRESSES, "--ignore-not-found", server=self.address)
-        self.addresses = found.get("data") or {}
+        self.addresses, _ = config_map(ADDRESSES, self.address)
 
     def patch(self, name, patch):
         """Patch one node."""
-        kubectl("patch", "node", name, "--type", "merge", "--patch-file", "/dev/stdin", data=json.dumps(patch), server=self.address)
+        kubectl(
+            "patch",
+            "node",
+            name,
+            "--type",
+            "merge",
+            "--patch-file",
+            "/dev/stdin",
+            data=json.dumps(patch),
+            server=self.address,
+        )
 
     def write_addresses(self, addresses):
         """Write the ConfigMap of addresses; those of other nodes stay."""
@@ -165,7 +188,9 @@ def main():
             module.fail_json(msg=said)
         cluster.read_addresses()
         wanted = [node for node in wanted if node["name"] in cluster.nodes]
-        patches = {node["name"]: patch for node in wanted for patch in [difference(cluster.nodes[node["name"]], node)] if patch}
+        patches = {
+            node["name"]: patch for node in wanted for patch in [difference(cluster.nodes[node["name"]], node)] if patch
+        }
         addresses = {n["name"]: n["address"] for n in wanted if cluster.addresses.get(n["name"]) != n["address"]}
         if not module.check_mode:
             settle(cluster, wanted)
@@ -173,10 +198,15 @@ def main():
                 cluster.write_addresses(addresses)
             if token:
                 name = f"bootstrap-token-{token.split('.')[0]}"
-                kubectl("-n", "kube-system", "delete", "secret", name, "--ignore-not-found", server=module.params["address"])
+                kubectl(
+                    "-n", "kube-system", "delete", "secret", name, "--ignore-not-found", server=module.params["address"]
+                )
     except KubeadmError as error:
         module.fail_json(msg=str(error))
-    diff = [{"before_header": name, "after_header": name, "before": "", "after": shown(patch)} for name, patch in patches.items()]
+    diff = [
+        {"before_header": name, "after_header": name, "before": "", "after": shown(patch)}
+        for name, patch in patches.items()
+    ]
     changed = sorted({*patches, *addresses})
     module.exit_json(changed=bool(changed), nodes=changed, diff=diff)
 

@@ -35,7 +35,10 @@ SITES: dict[str, dict[str, Any]] = {
     "no-proxy": {"cluster_network_provider": "cilium"},
     "iptables": {"control_plane_proxy_mode": "iptables", "control_plane_proxy_conntrack_max_per_core": 0},
     "arguments": {
-        "control_plane_apiserver_extra_args": [{"name": "profiling", "value": True}, {"name": "event-ttl", "value": "2h"}],
+        "control_plane_apiserver_extra_args": [
+            {"name": "profiling", "value": True},
+            {"name": "event-ttl", "value": "2h"},
+        ],
         "control_plane_scheduler_extra_args": [{"name": "v", "value": 4}],
         "control_plane_cert_sans": ["k8s.example.org", "192.0.2.1", "10.77.0.10"],
         "control_plane_feature_gates": ["AllAlpha=false"],
@@ -66,7 +69,9 @@ def test_kubeadm_takes_the_configuration(name: str, tmp_path: Path) -> None:
         pytest.skip("kubeadm is not installed here")
     path = tmp_path / "kubeadm.yaml"
     path.write_text(site(name).value("__control_plane_config"), encoding="utf-8")
-    done = subprocess.run([kubeadm, "config", "validate", "--config", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [kubeadm, "config", "validate", "--config", str(path)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr.upper()
 
@@ -99,15 +104,23 @@ def test_a_sites_argument_replaces_ours() -> None:
 def test_a_new_member_changes_nothing_on_the_others() -> None:
     """Host lists would make every control plane restart when one is added; etcd's members alone have to be known."""
     before = documents(site("defaults"))["ClusterConfiguration"]
-    role = Role("control_plane", **CLUSTER, cluster_control_planes=[{"host": "new", "name": "new", "address": "10.77.0.99"}])
+    role = Role(
+        "control_plane", **CLUSTER, cluster_control_planes=[{"host": "new", "name": "new", "address": "10.77.0.99"}]
+    )
     role.variables["ansible_search_path"] = [str(role.path)]
     assert documents(role)["ClusterConfiguration"] == before
 
 
 def test_a_changed_policy_is_a_changed_pod() -> None:
-    one, other = site("defaults"), Role("control_plane", **CLUSTER, control_plane_audit_policy={"rules": [{"level": "None"}]})
+    one, other = (
+        site("defaults"),
+        Role("control_plane", **CLUSTER, control_plane_audit_policy={"rules": [{"level": "None"}]}),
+    )
     other.variables["ansible_search_path"] = [str(other.path)]
-    assert documents(one)["ClusterConfiguration"]["apiServer"]["extraEnvs"] != documents(other)["ClusterConfiguration"]["apiServer"]["extraEnvs"]
+    assert (
+        documents(one)["ClusterConfiguration"]["apiServer"]["extraEnvs"]
+        != documents(other)["ClusterConfiguration"]["apiServer"]["extraEnvs"]
+    )
 
 
 def test_nobody_is_anonymous_except_for_health() -> None:

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Approve the serving certificates that this cluster's kubelets ask for, and no others. Managed by provision.
 
-A kubelet asks for a certificate with its own name and addresses. Kubernetes signs it only when somebody approves. This program approves
-a request when it comes from the node itself, is for serving alone, and holds nothing but the node's name and the addresses that the
-ConfigMap kube-system/provision-nodes has for it; a node can write neither. Everything else is left for a person to judge.
+A kubelet asks for a certificate with its own name and addresses. Kubernetes signs it only when somebody approves. This
+program approves a request when it comes from the node itself, is for serving alone, and holds nothing but the node's
+name and the addresses that the ConfigMap kube-system/provision-nodes has for it; a node can write neither. Everything
+else is left for a person to judge.
 
 usage: provision-csr-approver KUBECONFIG [--dry-run] [--server URL]
 Prints one JSON object: {"approved": [names], "refused": {name: reason}}.
@@ -73,7 +74,7 @@ def subject_of(data):
 
 
 def names_of(data):
-    """The subject alternative names of a request's attributes, as text; raises Refused for kinds other than DNS and IP."""
+    """The alternative names in a request's attributes, as text; raises Refused for kinds other than DNS and IP."""
     for oid, values in by_oid(data):
         if oid != EXTENSION_REQUEST:
             continue
@@ -106,7 +107,7 @@ def parse(pem):
 
 
 def judge(request, addresses):
-    """Raise Refused unless `request` (a CertificateSigningRequest) is what its node may have; `addresses` by node name."""
+    """Raise Refused unless this CertificateSigningRequest is what its node may have; `addresses` by node name."""
     spec = request["spec"]
     user = spec.get("username", "")
     node = user[len(PREFIX) :]
@@ -144,7 +145,9 @@ def review(requests, addresses):
 
 def main():
     """Review what waits, once."""
-    parser = argparse.ArgumentParser(description="Approve the serving certificates that this cluster's kubelets ask for.")
+    parser = argparse.ArgumentParser(
+        description="Approve the serving certificates that this cluster's kubelets ask for."
+    )
     parser.add_argument("kubeconfig")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--server")
@@ -161,7 +164,10 @@ def main():
     requests = json.loads(kubectl("get", "certificatesigningrequests", "-o", "json"))["items"]
     good, bad = [], {}
     if any(map(pending, requests)):
-        addresses = json.loads(kubectl("-n", "kube-system", "get", "configmap", "provision-nodes", "-o", "json")).get("data") or {}
+        addresses = (
+            json.loads(kubectl("-n", "kube-system", "get", "configmap", "provision-nodes", "-o", "json")).get("data")
+            or {}
+        )
         good, bad = review(requests, addresses)
     if good and not options.dry_run:
         kubectl("certificate", "approve", *good)
