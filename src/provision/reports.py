@@ -164,12 +164,20 @@ def run(record: Record) -> RenderableType:
         rows = [(name, *(tally.get(outcome, 0) for outcome in outcomes)) for name, tally in hosts.items()]
         parts.append(render.table(("host", *outcomes), rows))
     if changes := result.get("changes"):
-        rows = [(each["host"], each["role"], each["task"], "\n".join(each["summary"])) for each in changes]
-        parts.append(render.table(("changed on", "role", "task", "what"), rows))
+        parts.append(_changes_table(changes))
     for each in result.get("failures", []):
         parts.append(Text.assemble(("FAILED ", "bold red"), f"{each['host']}: {each['task']} ({each['location']})"))
         parts.extend(Text(f"  {line}") for line in each["words"].splitlines())
     return Group(*parts)
+
+
+def _changes_table(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The changes in their order; the same one on several hosts is one row."""
+    hosts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for each in changes:
+        hosts[(each["role"], each["task"], "\n".join(each["summary"]))].append(each["host"])
+    rows = [("\n".join(names), *what) for what, names in hosts.items()]
+    return render.table(("changed on", "role", "task", "what"), rows)
 
 
 def _timeline(phases: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -154,6 +154,7 @@ class Reducer:
         self._messages: list[str] = []
         self._status: Mapping[str, Any] | None = None
         self._phase_since: tuple[str, float] | None = None
+        self._phase_used = False
         self._role_since: tuple[str, float] | None = None
 
     def add(self, event: AnyEvent) -> None:
@@ -161,7 +162,7 @@ class Reducer:
         match event:
             case PlayStarted(at, name):
                 self._close(at)
-                self._phase_since = (name, at)
+                self._phase_since, self._phase_used = (name, at), False
             case TaskStarted(at, task):
                 self._close_role(at)
                 self._role_since = (task.role or task.phase, at)
@@ -195,6 +196,7 @@ class Reducer:
         return self._order.get(host, len(self._order))
 
     def _add_result(self, event: HostResult) -> None:
+        self._phase_used = True
         if isinstance(event.result.get(_STATUS), Mapping):
             self._status = event.result[_STATUS]
         self._warnings.update(dict.fromkeys(problems_in(event.result.get(_WARNINGS))))
@@ -240,7 +242,8 @@ class Reducer:
         self._close_role(at)
         if self._phase_since is not None:
             name, since = self._phase_since
-            self._phases.append(Span(name, round(max(0.0, at - since), 2)))
+            if self._phase_used:  # one that has no hosts at this site is not worth telling
+                self._phases.append(Span(name, round(max(0.0, at - since), 2)))
             self._phase_since = None
 
     def _close_role(self, at: float) -> None:

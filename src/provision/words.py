@@ -10,6 +10,8 @@ from typing import Any
 LAST_LINES = 8
 """How many lines of a tool's output are quoted."""
 
+_FIRST_LINES = 4
+
 _SECRETS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), "[key]"),
     (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), "[token]"),
@@ -100,22 +102,26 @@ def _summary(entry: Mapping[str, Any]) -> str:
     name = _header(entry)
     if prepared := entry.get("prepared"):
         lines = str(prepared).strip().splitlines()
-        return name or (lines[0] if len(lines) == 1 else _counted("", _marked(lines, "+"), _marked(lines, "-")))
+        return name or (lines[0] if len(lines) == 1 else _counted("", lines))
     before, after = _lines(entry.get("before")), _lines(entry.get("after"))
     if before == after:
         return ""
-    if len(before) <= 1 and len(after) <= 1 and not name:
-        return without_secrets(f"{''.join(before) or 'nothing'} -> {''.join(after) or 'nothing'}")
-    delta = list(unified_diff(before, after, lineterm=""))[2:]
-    return _counted(name, _marked(delta, "+"), _marked(delta, "-"))
+    # A version or a state is told; of a file, whatever its length, only how much of it.
+    if len(before) <= 1 and len(after) <= 1 and not name.startswith("/"):
+        step = f"{''.join(before) or 'nothing'} -> {''.join(after) or 'nothing'}"
+        return without_secrets(f"{name}: {step}" if name else step)
+    return _counted(name, list(unified_diff(before, after, lineterm=""))[2:])
 
 
-def _counted(name: str, added: int, removed: int) -> str:
-    return f"{name} (+{added} -{removed})".strip()
-
-
-def _marked(lines: Sequence[str], mark: str) -> int:
-    return sum(line.startswith(mark) and not line.startswith(mark * 3) for line in lines)
+def _counted(name: str, delta: Sequence[str]) -> str:
+    """How many lines come and go, and where nothing else names them, the first of them."""
+    changed = [line for line in delta if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
+    added = sum(line.startswith("+") for line in changed)
+    count = f"(+{added} -{len(changed) - added})"
+    if name:
+        return f"{name} {count}"
+    first = ", ".join(f"{line[0]}{line[1:].strip()}" for line in changed[:_FIRST_LINES])
+    return without_secrets(f"{first}{', …' if len(changed) > _FIRST_LINES else ''} {count}".strip())
 
 
 def _header(entry: Mapping[str, Any]) -> str:
