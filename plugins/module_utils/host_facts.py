@@ -106,6 +106,12 @@ def version_of(output):
     return ""
 
 
+def started_members(reply):
+    """Return {name: whether it ever started} of etcd's member list in JSON; one that was just added has no name."""
+    members = json.loads(reply).get("members", []) if reply.startswith("{") else []
+    return {member.get("name", ""): bool(member.get("clientURLs")) for member in members}
+
+
 def fingerprint(pem):
     """Return the SHA-256 of the first certificate in `pem` (its DER form, in hexadecimal), or "" when there is none."""
     end = "-----END CERTIFICATE-----"

@@ -142,25 +142,37 @@ class VirtualAddress:
         }  # fmt: skip
 
 
-def status_of(url, context=None):
-    """Return (HTTP status, body) of `url`, (0, "") when nothing answers."""
+def status_of(url, context=None, body=None):
+    """Return (HTTP status, text) of `url`, (0, "") when nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_WAIT_S, context=context) as reply:
-            return reply.status, reply.read(4096).decode(errors="replace")
+        with urllib.request.urlopen(url, body, timeout=ANSWER_WAIT_S, context=context) as reply:
+            return reply.status, reply.read(65536).decode(errors="replace")
     except urllib.error.HTTPError as error:
         return error.code, ""
     except (OSError, ValueError):
         return 0, ""
 
 
-def api_ready(port):
-    """Whether this host's own API server says it is ready, asked with its own kubelet client certificate."""
+def with_certificate(pair):
+    """A TLS context for a service on this host that shows the client certificate `pair`.crt when it is there."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    pair = f"{PKI}/apiserver-kubelet-client"
     if os.path.exists(f"{pair}.crt") and os.path.exists(f"{pair}.key"):
         context.load_cert_chain(f"{pair}.crt", f"{pair}.key")
-    return status_of(f"https://127.0.0.1:{port}/readyz", context)[0] == 200
+    return context
+
+
+def api_ready():
+    """Whether this host's own API server says it is ready."""
+    context = with_certificate(f"{PKI}/apiserver-kubelet-client")
+    return status_of("https://127.0.0.1:6443/readyz", context)[0] == 200
+
+
+def etcd_members():
+    """Return {name: whether it ever started} of the cluster's members, asked of this host's own member."""
+    context = with_certificate(f"{ETCD_PKI}/healthcheck-client")
+    reply = status_of("https://127.0.0.1:2379/v3/cluster/member/list", context, b"{}")[1]
+    return facts.started_members(reply)
 
 
 def kubernetes(listening, kubelet):
@@ -173,7 +185,7 @@ def kubernetes(listening, kubelet):
         "manifests": manifests,
         "kubelet_version": facts.version_of(output(kubelet)),
         "cluster_ca_fingerprint": facts.fingerprint(read(f"{PKI}/ca.crt")),
-        "api_ready": ("6443" in listening and api_ready(6443)) if serves else None,
+        "api_ready": ("6443" in listening and api_ready()) if serves else None,
     }
 
 
@@ -181,8 +193,9 @@ def etcd(listening, version):
     """Return the `etcd` part of the probe."""
     healthy = "2381" in listening and '"true"' in status_of("http://127.0.0.1:2381/health")[1]
     return {
-        "data_dir_present": os.path.isdir(f"{ETCD_DATA}/member"),
+        "data_dir_present": os.path.isdir(f"{ETCD_DATA}/member/wal"),
         "healthy": healthy,
+        "members": etcd_members() if healthy else {},
         "version": facts.version_of(output(version)),
         "ca_fingerprint": facts.fingerprint(read(f"{ETCD_PKI}/ca.crt")),
     }

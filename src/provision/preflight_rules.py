@@ -226,6 +226,20 @@ def other_etcd(machine: Machine, site: Site) -> Iterator[Problem]:
         yield Problem("etcd", f"has another etcd CA than {site.etcd_leader}", hint)
 
 
+def etcd_membership(machine: Machine, site: Site) -> Iterator[Problem]:
+    """A living cluster takes a new or emptied member by adding it, never by starting it as on the first day."""
+    leader = site.by_name.get(site.etcd_leader)
+    members = leader.probe["etcd"]["members"] if leader else {}
+    if "etcd" not in machine.roles or not members or machine.probe["etcd"]["data_dir_present"]:
+        return
+    node = machine.name.lower()
+    if members.get(node):
+        hint = f"run `provision node remove {machine.name}`, then `provision node add {machine.name}`"
+        yield Problem("etcd", "is a member of the etcd cluster but has lost its data", hint)
+    elif node not in members:
+        yield Problem("etcd", "is no member of the etcd cluster that runs", f"run `provision node add {machine.name}`")
+
+
 def _leader(site: Site, name: str, part: str, key: str, default: str) -> str:
     leader = site.by_name.get(name)
     return str((leader.probe[part][key] if leader else "") or default)
@@ -256,7 +270,7 @@ def disk(machine: Machine, _site: Site) -> Iterator[Problem]:
 
 REFUSALS = (
     root, operating_system, architecture, cgroups, swap, clock, memory, address, ports,
-    vip_place, vip_free, other_cluster, other_etcd,
+    vip_place, vip_free, other_cluster, other_etcd, etcd_membership,
 )  # fmt: skip
 WARNINGS = (twins, time_service, disk)
 

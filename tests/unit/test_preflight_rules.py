@@ -31,7 +31,7 @@ PROBE: dict[str, Any] = {
     "systemd": True,
     "vip": {"address": "10.0.0.10", "held": False, "answers": False, "mac": "", "interface": "eth0", "prefix": 24},
     "kubernetes": {"kubelet_conf": False, "cluster_ca_fingerprint": ""},
-    "etcd": {"data_dir_present": False, "ca_fingerprint": "", "version": ""},
+    "etcd": {"data_dir_present": False, "ca_fingerprint": "", "version": "", "members": {}},
 }
 CONTROL_PLANE = frozenset({"control_plane", "etcd", "node", "k8s", "balancer"})
 MEMBER = {"kubernetes.kubelet_conf": True, "kubernetes.cluster_ca_fingerprint": "ours"}
@@ -163,6 +163,21 @@ def test_another_etcd_authority_is_refused() -> None:
     leader = machine(1, **{"etcd.ca_fingerprint": "ours"})
     assert checks(machine(2, **{"etcd.ca_fingerprint": "theirs"}), leader) == ["etcd"]
     assert checks(machine(2, frozenset({"node", "k8s"}), **{"etcd.ca_fingerprint": "theirs"}), leader) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        ({"m1": True, "m2": True}, "is a member of the etcd cluster but has lost its data"),
+        ({"m1": True}, "is no member of the etcd cluster that runs"),
+        ({"m1": True, "m2": False}, None),  # the first start was interrupted: this one starts as the others did
+        ({}, None),
+    ],
+)
+def test_a_living_etcd_cluster_is_joined_by_adding(members: dict[str, bool], found: str | None) -> None:
+    leader = machine(1, **{"etcd.data_dir_present": True, "etcd.ca_fingerprint": "ours", "etcd.members": members})
+    empty = machine(2)
+    assert [problem.message for problem in assess(empty, site(leader, empty))[0]] == ([found] if found else [])
 
 
 def test_clones_drifting_clocks_and_little_room_are_warnings() -> None:

@@ -132,6 +132,12 @@ def test_an_arp_answer_is_told_from_other_frames() -> None:
     assert facts.arp_answer(b"", "10.77.0.10") == ""
 
 
+def test_members_of_etcd_and_whether_they_ever_started() -> None:
+    reply = '{"header":{},"members":[{"ID":"1","name":"m1","clientURLs":["https://10.0.0.11:2379"]},{"ID":"2"}]}'
+    assert facts.started_members(reply) == {"m1": True, "": False}
+    assert facts.started_members("") == {}
+
+
 def test_a_fingerprint_needs_a_certificate() -> None:
     assert facts.fingerprint("") == ""
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
