@@ -94,11 +94,17 @@ class Helm:
         if before == wanted:
             return None
         if not self.module.check_mode:
-            self.run(
-                "helm", "upgrade", item["release"], item["chart"], "--install", "--create-namespace", "-n", item["namespace"],
-                "--values", "-", "--wait", "--timeout", f"{self.module.params['timeout']}s",
-                data=json.dumps(wanted["values"]),
-            )  # fmt: skip
+            words = [
+                "upgrade",
+                item["release"],
+                item["chart"],
+                "--install",
+                "-n",
+                item["namespace"],
+                "--create-namespace",
+            ]
+            words += ["--wait", "--timeout", f"{self.module.params['timeout']}s", "--values", "-"]
+            self.run("helm", *words, data=json.dumps(wanted["values"]))
         return before, wanted
 
     def apply(self, item):
