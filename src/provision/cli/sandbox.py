@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision import render
-from provision.cli.options import TEXT, Inventory, Output, Verbose
+from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,17 +89,17 @@ def list_(output: Output = TEXT, verbose: Verbose = 0) -> None:
     render.emit(document, lambda: _table(found) if found else "There are no sandboxes")
 
 
-@app.command(context_settings={"allow_interspersed_args": False})
+@app.command()
 def ssh(
-    inventory: Inventory,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A node, by its name in the inventory.")],
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND", help="What to run there.")] = None,
+    inventory: OptionalInventory = None,
 ) -> None:
-    """Open a shell on a node, or run a command there.
+    """Open a shell on a node, or run a command there. The inventory is needed when several sandboxes have the name.
 
     Examples:
 
-        provision sandbox ssh -i inventory/sandbox/site.ini cp1
+        provision sandbox ssh cp1
 
         provision sandbox ssh -i inventory/sandbox/site.ini cp1 -- journalctl -u kubelet
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from provision import render
-from provision.errors import PreflightRefused
+from provision.errors import PreflightRefused, UsageError
 from provision.paths import cache_home, state_home
 from provision.sandbox import checks, keys, record, server, ssh
 from provision.sandbox.engine import Engine, NodeSpec, choose_engine
@@ -80,16 +80,26 @@ def kill_node(site: Path, name: str) -> None:
     choose_engine(sandbox.engine).kill_node(node.container)
 
 
-def find_node(site: Path, name: str) -> tuple[Sandbox, Node]:
-    """The site's sandbox and its node called `name`. Raises PreflightRefused when there is no such sandbox or node."""
-    sandbox = record.load(site)
-    if sandbox is None:
-        raise PreflightRefused(f"{site} has no sandbox", hint=f"provision sandbox up -i {site}")
-    node = sandbox.node(name)
-    if node is None:
-        names = ", ".join(node.name for node in sandbox.nodes)
-        raise PreflightRefused(f"the sandbox has no node {name!r}", hint=f"its nodes are {names}")
-    return sandbox, node
+def find_node(site: Path | None, name: str) -> tuple[Sandbox, Node]:
+    """The node called `name` and its sandbox: that of the site, or without one, the only sandbox that has such a node.
+
+    Raises PreflightRefused when there is no such sandbox or node, UsageError when several have one.
+    """
+    wanted = record.name_for(site) if site else None
+    sandboxes = [sandbox for sandbox in record.load_all() if wanted in (None, sandbox.name)]
+    if not sandboxes:
+        raise PreflightRefused(
+            f"{site} has no sandbox" if site else "there is no sandbox",
+            hint=f"provision sandbox up -i {site or 'SITE'}",
+        )
+    matches = [(sandbox, node) for sandbox in sandboxes if (node := sandbox.node(name))]
+    if len(matches) > 1:
+        sites = ", ".join(sandbox.site for sandbox, _ in matches)
+        raise UsageError(f"several sandboxes have a node {name}", hint=f"give one with --inventory: {sites}")
+    if not matches:
+        names = ", ".join(node.name for sandbox in sandboxes for node in sandbox.nodes)
+        raise PreflightRefused(f"no sandbox node is called {name!r}", hint=f"there are {names}")
+    return matches[0]
 
 
 def overlay_for(site: Path) -> Path | None:

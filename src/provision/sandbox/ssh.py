@@ -29,7 +29,16 @@ def common_options(sandbox: Sandbox) -> list[str]:
 
 def command(sandbox: Sandbox, node: Node, remote: Sequence[str] = ()) -> list[str]:
     """The command line of ssh to a node, as root."""
-    return ["ssh", *common_options(sandbox), "-i", str(sandbox.key), "-l", "root", node.address, *remote]
+    return [
+        "ssh",
+        *common_options(sandbox),
+        "-i",
+        str(sandbox.key),
+        "-l",
+        "root",
+        node.address,
+        *(["--", *remote] if remote else []),
+    ]
 
 
 def connections(sandbox: Sandbox) -> Path:
