@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.status_report import build  # type: ignore[import-not-found]
 from ansible.plugins.action import ActionBase
+
+from provision.status_report import build
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from provision import status_report
+
 from .module_runner import load
 
 status_module = load("cluster_status")
@@ -63,8 +65,6 @@ def cluster() -> dict[str, Any]:
 
 
 def build(hosts: dict[str, Any], cluster: dict[str, Any] | None, **site: Any) -> dict[str, Any]:
-    from ansible.module_utils import status_report  # type: ignore[attr-defined]
-
     status: dict[str, Any] = status_report.build({**deepcopy(SITE), **site}, hosts, cluster)
     return status
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Data = Mapping[str, Any]
+Row = dict[str, Any]
+Hosts = Mapping[str, Data | None]
+
 # Days: kubeadm renews at every upgrade, so a certificate that is this near its end was forgotten.
 CERTIFICATE_WARNING = 30
 # etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
 ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
 
 
-def build(site, hosts, cluster):
+def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
     """The whole `provision_status`.
 
     `site`: {nodes: [{host, name, control_plane}], etcd_members, version, vip, api_mode, api_endpoint, labels, taints}.
@@ -37,22 +44,22 @@ def build(site, hosts, cluster):
     return {**status, "problems": problems(site, hosts, cluster, status)}
 
 
-def vip(site, hosts):
+def vip(site: Data, hosts: Hosts) -> Row:
     """Who holds the VIP; more than one holder means that the balancers do not see each other."""
     holders = sorted(name for name, host in hosts.items() if host and host["vip_held"])
     return {"address": site["vip"], "holder": ", ".join(holders), "holders_count": len(holders)}
 
 
-def certificates(hosts):
+def certificates(hosts: Hosts) -> list[Row]:
     """[{host, name, days_left}] of all hosts, the one that ends first at the top."""
     rows = [{"host": name, **row} for name, host in hosts.items() if host for row in host["certificates"]]
     return sorted(rows, key=lambda row: (row["days_left"], row["host"], row["name"]))
 
 
-def versions(nodes, cluster):
+def versions(nodes: Iterable[Data], cluster: Data) -> dict[str, str]:
     """The versions that run; several of one kind are joined, the lowest first."""
 
-    def joined(values):
+    def joined(values: Iterable[str]) -> str:
         return ", ".join(sorted({value for value in values if value}))
 
     found = {
@@ -64,7 +71,7 @@ def versions(nodes, cluster):
     return {name: version for name, version in found.items() if version}
 
 
-def drift(site, hosts, nodes):
+def drift(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> list[Row]:
     """What differs from the site: [{host, what}]."""
     there = {node["name"]: node for node in nodes}
     wanted = {node["name"]: node for node in site["nodes"]}
@@ -80,7 +87,7 @@ def drift(site, hosts, nodes):
     return rows
 
 
-def node_drift(site, wanted, node):
+def node_drift(site: Data, wanted: Data, node: Data) -> list[str]:
     """What of one node differs from the site, a line each."""
     lines = []
     if node["version"].lstrip("v") != site["version"]:
@@ -97,12 +104,12 @@ def node_drift(site, wanted, node):
     return lines
 
 
-def problem(check, message, hint=""):
+def problem(check: str, message: str, hint: str = "") -> Row:
     """One entry of `problems`."""
     return {"check": check, "message": message, "hint": hint}
 
 
-def problems(site, hosts, cluster, status):
+def problems(site: Data, hosts: Hosts, cluster: Data, status: Data) -> list[Row]:
     """Everything that somebody has to do something about."""
     return [
         *host_problems(hosts),
@@ -114,7 +121,7 @@ def problems(site, hosts, cluster, status):
     ]
 
 
-def host_problems(hosts):
+def host_problems(hosts: Hosts) -> list[Row]:
     """Hosts that do not answer, and units that should run."""
     rows = []
     for name, host in hosts.items():
@@ -135,7 +142,7 @@ def host_problems(hosts):
     return rows
 
 
-def api_problems(cluster, status):
+def api_problems(cluster: Data, status: Data) -> list[Row]:
     """The API, and the parts of the control plane."""
     if not cluster:
         return [problem("api", "no control plane could be asked")]
@@ -145,7 +152,7 @@ def api_problems(cluster, status):
     return rows + [problem("control plane", f"{part['name']} on {part['node']} is not ready") for part in parts]
 
 
-def node_problems(site, nodes, hosts):
+def node_problems(site: Data, nodes: Iterable[Data], hosts: Hosts) -> list[Row]:
     """Nodes that are missing or not ready; a host that is known to be dead is not told twice."""
     if not nodes:
         return []
@@ -160,7 +167,7 @@ def node_problems(site, nodes, hosts):
     return missing + [problem("node", f"{node['name']} is not ready: {node['reason']}") for node in ill]
 
 
-def vip_problems(vip_status):
+def vip_problems(vip_status: Data | None) -> list[Row]:
     """Nobody or several hold the VIP."""
     if not vip_status or vip_status["holders_count"] == 1:
         return []
@@ -175,7 +182,7 @@ def vip_problems(vip_status):
     ]
 
 
-def etcd_problems(etcd):
+def etcd_problems(etcd: Data) -> list[Row]:
     """Members that are ill, alarms, no leader, and a database near its limit."""
     members = etcd.get("members", [])
     rows = [
@@ -195,7 +202,7 @@ def etcd_problems(etcd):
     return rows
 
 
-def certificate_problems(rows):
+def certificate_problems(rows: Iterable[Data]) -> list[Row]:
     """Certificates near their end."""
     return [
         problem(
@@ -206,6 +213,6 @@ def certificate_problems(rows):
     ]
 
 
-def ends(days):
+def ends(days: int) -> str:
     """When a certificate ends, in words."""
     return f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"
