@@ -97,7 +97,7 @@ def find_node(site: Path | None, name: str) -> tuple[Sandbox, Node]:
         sites = ", ".join(sandbox.site for sandbox, _ in matches)
         raise UsageError(f"several sandboxes have a node {name}", hint=f"give one with --inventory: {sites}")
     if not matches:
-        names = ", ".join(node.name for sandbox in sandboxes for node in sandbox.nodes)
+        names = ", ".join(sorted({node.name for sandbox in sandboxes for node in sandbox.nodes}))
         raise PreflightRefused(f"no sandbox node is called {name!r}", hint=f"there are {names}")
     return matches[0]
 
