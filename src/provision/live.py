@@ -179,13 +179,16 @@ class _Live:
         shown = busy_first if len(busy_first) <= room else busy_first[: room - 1]
         width = max((len(host) for host, _ in shown), default=0)
         for host, (step, since) in shown:
+            name = f"    {host:<{width}}  "
             if host in self._failed:
-                yield Text.assemble(f"    {host:<{width}}  ", (self._failed[host], "red"))
+                line = Text.assemble(name, (self._failed[host], "red"))
             elif step:
                 waited = f"  {now - since:.0f} s" if now - since >= 1 else ""
-                yield Text.assemble(f"    {host:<{width}}  {step}", (waited, "dim"))
+                line = Text.assemble(f"{name}{step}", (waited, "dim"))
             else:
-                yield Text(f"    {host:<{width}}  waits for the others", style="dim")
+                line = Text(f"{name}waits for the others", style="dim")
+            line.no_wrap, line.overflow = True, "ellipsis"
+            yield line
         if len(shown) < len(busy_first):
             yield Text(f"    and {len(busy_first) - len(shown)} more hosts", style="dim")
 

@@ -110,10 +110,8 @@ def _problem_line(label: str, problem: Problem) -> Text:
 
 
 def site(described: Site) -> RenderableType:
-    """What stands above a plan: the site, its sandbox, and the names that were taken from Kubespray's inventory."""
+    """What stands above a plan: the site, and the names that were taken from Kubespray's inventory."""
     lines = [Text.assemble(("Plan for ", "bold"), str(described.path))]
-    if described.overlay:
-        lines.append(Text("  on the nodes of its sandbox", style="dim"))
     lines += [
         Text(f"  {use.name} taken as {use.own or 'nothing'} = {use.value}", style="dim") for use in described.aliases
     ]

@@ -110,6 +110,7 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     """
     started = time.monotonic()
     site = validated(request.inventory)
+    _announce(site, request.workflow)
     if request.workflow.effect is Effect.READS:
         result, error = _play(request, site, check=False)
         return Outcome(request, site, result, time.monotonic() - started, error)
@@ -131,6 +132,17 @@ def validated(inventory: Path) -> Site:
     from provision import sandbox, validate
 
     return validate.validate(inventory, sandbox.overlay_for(inventory))
+
+
+def _announce(site: Site, workflow: Workflow) -> None:
+    """Say what one would not expect: other machines than the inventory's own, and doubtful settings."""
+    from provision import validate
+
+    if site.overlay:
+        render.info(f"{site.path.name}: on the nodes of its sandbox")
+    if workflow.effect is not Effect.READS:
+        for notice in (*site.warnings, *validate.notices(site)):
+            render.warn(notice)
 
 
 def phases_of(playbook: Path) -> tuple[str, ...]:

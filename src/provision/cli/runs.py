@@ -35,9 +35,7 @@ def list_(
 
 @app.command()
 def show(
-    number: Annotated[
-        int | None, typer.Argument(metavar="N", help="The run's number; the newest without it.")
-    ] = None,
+    number: Annotated[int | None, typer.Argument(metavar="N", help="The run's number; the newest without it.")] = None,
     inventory: OptionalInventory = None,
     output: Output = TEXT,
     verbose: Verbose = 0,
