@@ -47,11 +47,16 @@ def _as(wanted: Any, value: Any) -> Any:
 
 
 def _site(variables: dict[str, Any], settings: Any) -> Any:
-    hostvars, hosts = variables["hostvars"], variables["ansible_play_hosts_all"]
-    probed = [name for name in hosts if (hostvars[name].get("__cluster_probe") or {}).get("host")]
-    machines = tuple(_machine(name, hostvars[name], variables) for name in probed)
+    """The site as one host must see it: itself and every host with an office.
+
+    Each look into hostvars resolves all of that host's variables, so workers do not look at each other: on two hundred
+    machines that would be forty thousand looks.
+    """
     lists = [variables[f"cluster_{key}"] for key in ("control_planes", "etcd_members", "load_balancers")]
     members = {member["host"] for members in lists for member in members}
+    hostvars = {name: variables["hostvars"][name] for name in {variables["inventory_hostname"], *members}}
+    probed = [name for name, known in hostvars.items() if (known.get("__cluster_probe") or {}).get("host")]
+    machines = tuple(_machine(name, hostvars[name], variables) for name in probed)
     return rules.Site(
         settings=settings,
         machines=machines,
