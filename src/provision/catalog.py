@@ -141,7 +141,8 @@ class Component:
     def artifact(self, arch: str) -> Artifact:
         """The file for an architecture. Raises InvalidInput when the catalog has no checksum for it."""
         data = self._artifact or {}
-        sha256 = data.get("sha256", {}).get(self.version, {}).get(arch)
+        sums = data.get("sha256", {}).get(self.version, {})
+        sha256 = sums.get(arch) or sums.get("all")
         if not sha256:
             raise InvalidInput(f"the catalog has no checksum for {self.name} {self.version} on {arch}")
         names = {"version": self.version, "arch": arch}
@@ -205,22 +206,33 @@ class Catalog:
             ) from None
 
     def components(self, version: str, extra: tuple[str, ...] = ()) -> tuple[Component, ...]:
-        """The components of a release; optional ones only when `extra` names them (InvalidInput for unknown names)."""
-        release = self.release(version)
-        everything = self.data["cluster_components"]
-        if unknown := [name for name in extra if name not in everything]:
-            raise InvalidInput(
-                f"the catalog has no component {unknown[0]}", hint=f"optional ones: {', '.join(self.optional)}"
-            )
+        """The components of a release; of the optional ones those in `extra` and what they need.
+
+        Raises InvalidInput for an unknown name.
+        """
+        release, everything = self.release(version), self.data["cluster_components"]
+        chosen = self._with_needs(extra)
         return tuple(
             _component(name, data, release)
             for name, data in everything.items()
-            if not data.get("optional") or name in extra
+            if not data.get("optional") or name in chosen
         )
 
-    def artifacts(self, version: str, arch: str) -> tuple[Artifact, ...]:
-        """Every file that a cluster of this version needs on machines of this architecture."""
-        return tuple(item.artifact(arch) for item in self.components(version) if item.has_artifact)
+    def _with_needs(self, names: tuple[str, ...]) -> set[str]:
+        chosen: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in self.data["cluster_components"]:
+                raise InvalidInput(f"the catalog has no component {name}", hint=f"optional: {', '.join(self.optional)}")
+            if name not in chosen:
+                chosen.add(name)
+                waiting += self.data["cluster_components"][name].get("needs", ())
+        return chosen
+
+    def artifacts(self, version: str, arch: str, extra: tuple[str, ...] = ()) -> tuple[Artifact, ...]:
+        """Every file of this version for machines of this architecture, with those of the optional components."""
+        return tuple(item.artifact(arch) for item in self.components(version, extra) if item.has_artifact)
 
     def images(self, version: str, extra: tuple[str, ...] = ()) -> tuple[Image, ...]:
         """Every image of this version, with those of the optional components in `extra`."""

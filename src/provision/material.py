@@ -32,7 +32,7 @@ def artifacts(catalog: Catalog, version: str, arch: str, held: Manifest | None, 
     """
     return {
         component.name: _artifact(component, arch, held, mirror.rstrip("/"))
-        for component in catalog.components(version)
+        for component in catalog.components(version, catalog.optional)
         if component.has_artifact
     }
 
@@ -61,8 +61,7 @@ def _artifact(component: Component, arch: str, held: Manifest | None, mirror: st
 def images(catalog: Catalog, version: str, held: Manifest | None) -> dict[str, dict[str, str]]:
     """{name: {ref, digest}} of the release's images; the digest is known where a bundle brings the image."""
     brought = (held or {}).get("images", {})
-    every = tuple(catalog.data["cluster_components"])
     return {
         image.name: {"ref": image.ref, "digest": brought.get(image.ref, {}).get("digest", "")}
-        for image in catalog.images(version, tuple(name for name in every if catalog.data["cluster_components"][name].get("optional")))
+        for image in catalog.images(version, catalog.optional)
     }

@@ -124,7 +124,7 @@ def test_a_mirror_needs_an_address(tmp_path: Path) -> None:
 
 def test_a_damaged_mirror_leaves_no_manifest(server: Server, tmp_path: Path, bundle: Path) -> None:
     (bundle / "files" / "kubelet").write_bytes(b"kubeleT")
-    with pytest.raises(PreflightRefused, match="kubelet from .* is damaged"):
+    with pytest.raises(PreflightRefused, match=r"kubelet from .* is damaged"):
         mirror.copy(server.url, tmp_path / "copy", quiet)
     assert not (tmp_path / "copy" / manifest.NAME).exists()
 

@@ -34,7 +34,7 @@ def test_an_unknown_version_is_refused_with_the_nearest_one(known: Catalog) -> N
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_release_has_a_checksum_for_every_artifact(known: Catalog, arch: str) -> None:
     for version in known.known_versions():
-        for artifact in known.artifacts(version, arch):
+        for artifact in known.artifacts(version, arch, known.optional):
             assert re.fullmatch(r"[0-9a-f]{64}", artifact.sha256), artifact
             assert artifact.url.startswith("https://")
             assert "{" not in artifact.url + artifact.file + "".join(entry.member for entry in artifact.install)
@@ -50,10 +50,17 @@ def test_a_missing_checksum_is_an_error_and_never_an_unchecked_file(known: Catal
 def test_optional_components_come_only_when_they_are_asked_for(known: Catalog) -> None:
     plain = {image.component for image in known.images("1.36.4")}
     with_calico = {image.component for image in known.images("1.36.4", ("calico",))}
-    assert with_calico - plain == {"calico"}
+    assert with_calico - plain == {"calico", "tigera_operator"}
     assert "calico" in known.optional
     with pytest.raises(InvalidInput, match="no component weave"):
         known.images("1.36.4", ("weave",))
+
+
+def test_an_optional_component_brings_what_it_needs(known: Catalog) -> None:
+    plain = {item.name for item in known.components("1.36.4")}
+    with_cilium = {item.name for item in known.components("1.36.4", ("cilium",))}
+    assert with_cilium - plain == {"cilium", "cilium_chart", "helm"}
+    assert known.artifacts("1.36.4", "arm64", ("cilium_chart",))[-1].file == "cilium-1.20.0.tgz"
 
 
 def test_image_references_are_complete(known: Catalog) -> None:
