@@ -98,7 +98,8 @@ class Item:
         """Return what is to be done, as (verb, before, after), or None when nothing is."""
         there = os.path.lexists(self.dest)
         if self.state == "absent":
-            return ("remove", "present", "absent") if there else None
+            gone = not there or (os.path.ismount(self.dest) and not os.listdir(self.dest))
+            return None if gone else ("remove", "present", "absent")
         if self.state == "directory":
             if os.path.isdir(self.dest) and not attributes_differ(self.dest, self.mode, self.uid, self.gid):
                 return None
@@ -118,10 +119,11 @@ class Item:
         """Carry out what `plan` returned."""
         verb, _before, after = action
         if verb == "remove":
-            if os.path.isdir(self.dest) and not os.path.islink(self.dest):
-                shutil.rmtree(self.dest)
+            if os.path.ismount(self.dest):  # a disk of its own stays, empty
+                for name in os.listdir(self.dest):
+                    delete(os.path.join(self.dest, name))
             else:
-                os.unlink(self.dest)
+                delete(self.dest)
         elif verb == "directory":
             os.makedirs(self.dest, exist_ok=True)
             set_attributes(self.dest, self.mode, self.uid, self.gid)
@@ -134,6 +136,14 @@ class Item:
             write(self.dest, after, self.mode, self.uid, self.gid)
         else:
             set_attributes(self.dest, self.mode, self.uid, self.gid)
+
+
+def delete(path):
+    """Remove a file, a link or a whole directory."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def with_block(text, block, marker):
