@@ -95,8 +95,12 @@ class ControlPlane:
             return run("kubeadm", *words, "--config", write_private(directory, "kubeadm.yaml", self.config), env=env)
 
     def create(self):
-        """Bring the host up; what an earlier attempt left is made again, except the authorities."""
-        for path in [*glob.glob(f"{KUBERNETES}/*.conf"), *glob.glob(f"{PKI}/apiserver.*")]:
+        """Bring the host up; what an earlier attempt left is made again, except the authorities.
+
+        The kubelet's credentials stay as well: by them the host is known as ours when this is interrupted too.
+        """
+        left = {*glob.glob(f"{KUBERNETES}/*.conf"), *glob.glob(f"{PKI}/apiserver.*")} - {f"{KUBERNETES}/kubelet.conf"}
+        for path in left:
             os.unlink(path)
         try:
             self.kubeadm("init", "--skip-phases", SKIPPED)

@@ -118,7 +118,11 @@ def join(params):
     with private_directory() as directory:
         found = write_private(directory, "discovery.json", discovery(params["endpoint"], params["token"]))
         config = write_private(directory, "join.yaml", params["config"].replace("DISCOVERY", found))
-        run("kubeadm", "join", "--config", config, "--skip-phases", "preflight")
+        try:
+            run("kubeadm", "join", "--config", config, "--skip-phases", "preflight")
+        except KubeadmError:  # a kubelet without credentials would look like another cluster's to the next run
+            run("systemctl", "stop", "kubelet.service")
+            raise
     os.chmod("/var/lib/kubelet/config.yaml", 0o600)
 
 

@@ -97,12 +97,23 @@ def difference(node, wanted):
     return patch or None
 
 
-def shown(patch):
-    """A patch as text for a diff."""
-    visible = {"labels": patch.get("metadata", {}).get("labels"), "taints": patch.get("spec", {}).get("taints")}
-    return (
-        json.dumps({key: value for key, value in visible.items() if value is not None}, indent=2, sort_keys=True) + "\n"
-    )
+def shown(node, patch):
+    """What a patch changes, as a part of a diff."""
+    labels, taints = patch.get("metadata", {}).get("labels", {}), patch.get("spec", {}).get("taints")
+    now, have = node["metadata"].get("labels", {}), node.get("spec", {}).get("taints", [])
+    before = [f"label {key}={now[key]}" for key in labels if key in now]
+    after = [f"label {key}={value}" for key, value in labels.items() if value is not None]
+    if taints is not None:
+        before += [text(taint) for taint in have]
+        after += [text(taint) for taint in taints]
+    name = node["metadata"]["name"]
+    lines = {"before": "\n".join([*before, ""]), "after": "\n".join([*after, ""])}
+    return {"before_header": name, "after_header": name, **lines}
+
+
+def text(taint):
+    """A taint as people write it."""
+    return f"taint {taint['key']}={taint.get('value', '')}:{taint['effect']}"
 
 
 class Cluster:
@@ -192,6 +203,7 @@ def main():
             node["name"]: patch for node in wanted for patch in [difference(cluster.nodes[node["name"]], node)] if patch
         }
         addresses = {n["name"]: n["address"] for n in wanted if cluster.addresses.get(n["name"]) != n["address"]}
+        diff = [shown(cluster.nodes[name], patch) for name, patch in patches.items()]
         if not module.check_mode:
             settle(cluster, wanted)
             if addresses:
@@ -203,10 +215,6 @@ def main():
                 )
     except KubeadmError as error:
         module.fail_json(msg=str(error))
-    diff = [
-        {"before_header": name, "after_header": name, "before": "", "after": shown(patch)}
-        for name, patch in patches.items()
-    ]
     changed = sorted({*patches, *addresses})
     module.exit_json(changed=bool(changed), nodes=changed, diff=diff)
 

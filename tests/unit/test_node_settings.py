@@ -78,4 +78,10 @@ def test_a_changed_value_replaces_the_taint() -> None:
 def test_a_label_patch_needs_no_version() -> None:
     patch = settings.difference(node(), wanted({"a": "b"}))
     assert "resourceVersion" not in patch["metadata"]
-    assert settings.shown(patch) == '{\n  "labels": {\n    "a": "b"\n  }\n}\n'
+
+
+def test_the_diff_shows_what_changes_and_no_more() -> None:
+    found = node({"disk": "ssd"}, [CONTROL_PLANE, GPU], {"labels": ["disk"], "taints": ["gpu:NoSchedule"]})
+    shown = settings.shown(found, settings.difference(found, wanted({"rack": "r1"})))
+    assert shown["before"].splitlines()[0] == "label disk=ssd"
+    assert shown["after"] == "label rack=r1\ntaint node-role.kubernetes.io/control-plane=:NoSchedule\n"
