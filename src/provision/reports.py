@@ -215,7 +215,8 @@ def status(found: Mapping[str, Any]) -> RenderableType:
         *_etcd_facts(found.get("etcd") or {}),
         *_certificate_facts(found.get("certificates") or []),
     ]
-    facts += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
+    if versions := found.get("versions"):
+        facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     facts += [("differs", _difference(entry)) for entry in found.get("drift") or []]
     if facts:
         table = render.table(("", ""), facts)
@@ -229,7 +230,7 @@ def status(found: Mapping[str, Any]) -> RenderableType:
 
 
 def _node(node: Mapping[str, Any]) -> tuple[object, ...]:
-    ready = Text("yes", style="green") if node.get("ready") else Text(str(node.get("reason") or "no"), style="bold red")
+    ready = Text("yes", style="green") if node.get("ready") else Text("no", style="bold red")
     roles, taints = ", ".join(node.get("roles") or ["worker"]), ", ".join(node.get("taints") or [])
     return (node.get("name", ""), roles, ready, node.get("version", ""), node.get("address", ""), taints)
 

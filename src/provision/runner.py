@@ -127,7 +127,7 @@ def _private_directory() -> Iterator[Path]:
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM: the first ends Ansible as if it had been pressed there, the second or time kills it."""
+    """Ctrl-C, SIGTERM and a lost terminal: the first ends Ansible as if it had been pressed there, the second or time kills it."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -148,7 +148,10 @@ class _Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # What is ignored stays so: nohup is meant to outlive the terminal.
+        heeded = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in heeded}
         try:
             yield
         finally:

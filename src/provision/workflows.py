@@ -111,6 +111,7 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     started = time.monotonic()
     site = validated(request.inventory)
     _announce(site, request.workflow)
+    _require_material(site, request.workflow)
     if request.workflow.effect is Effect.READS:
         result, error = _play(request, site, check=False)
         return Outcome(request, site, result, time.monotonic() - started, error)
@@ -143,6 +144,15 @@ def _announce(site: Site, workflow: Workflow) -> None:
     if workflow.effect is not Effect.READS:
         for notice in (*site.warnings, *validate.notices(site)):
             render.warn(notice)
+
+
+def _require_material(site: Site, workflow: Workflow) -> None:
+    """Refuse a bundle with a damaged file before a machine is touched (PreflightRefused); `status` needs no bundle."""
+    bundle = str(site.setting("cluster_bundle") or "")
+    if bundle and (workflow.effect is Effect.CHANGES or workflow.name == "preflight"):
+        from provision.bundle import verify
+
+        verify.require(Path(bundle).expanduser(), paths.state_home() / "valid-bundle-files.json")
 
 
 def phases_of(playbook: Path) -> tuple[str, ...]:

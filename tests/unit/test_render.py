@@ -177,7 +177,7 @@ def test_a_status_shows_what_matters() -> None:
     text = _text(reports.status(status))
 
     for part in (
-        "KubeletNotReady",
+        "w1     worker          no",
         "api.cluster.local:8443 (answers)",
         "10.77.0.10 on cp1",
         "1 of 1 member healthy, leader cp1, 2.0 MiB, no alarms",
