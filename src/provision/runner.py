@@ -127,7 +127,7 @@ def _private_directory() -> Iterator[Path]:
 
 
 class _Stop:
-    """Ctrl-C, SIGTERM and a lost terminal: the first ends Ansible as if it had been pressed there, the second or time kills it."""
+    """Ctrl-C, SIGTERM, a lost terminal: the first ends Ansible as if pressed there, the second or time kills it."""
 
     def __init__(self) -> None:
         self.asked = False
