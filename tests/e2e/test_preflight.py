@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -37,9 +38,9 @@ def on_node(site: Site, name: str, do: str, undo: str) -> Iterator[None]:
 
 @contextmanager
 def instead_of(site: Site, name: str, file: str, content: str) -> Iterator[None]:
-    """Shows another content of a file of /proc, to everything on the node."""
+    """Shows another content of a file, to everything on the node."""
     copy = f"/tmp/{Path(file).name}"
-    do = f"cat > {copy} <<'END'\n{content}\nEND\nmount --bind {copy} {file}"
+    do = f"printf %s {shlex.quote(content)} > {copy} && mount --bind {copy} {file}"
     with on_node(site, name, do, f"umount {file}"):
         yield
 
@@ -93,8 +94,14 @@ def test_a_used_port(bare: Site) -> None:
 
 
 def test_swap_in_use(bare: Site) -> None:
+    """A container sees its host's swap and is not to blame for it: the node is made to look like a machine."""
     swaps = "Filename Type Size Used Priority\n/dev/sdb2 partition 1048572 0 -2"
-    with bare.overlay_with("w1", host_swap="forbid"), instead_of(bare, "w1", "/proc/swaps", swaps):
+    with (
+        bare.overlay_with("w1", host_swap="forbid"),
+        instead_of(bare, "w1", "/proc/1/environ", ""),
+        instead_of(bare, "w1", "/run/systemd/container", ""),
+        instead_of(bare, "w1", "/proc/swaps", swaps),
+    ):
         refused(bare, 4, "w1", "swap", "/dev/sdb2")
 
 
