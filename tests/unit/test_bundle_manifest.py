@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,24 @@ def test_a_flipped_byte_and_a_missing_file_are_named(tmp_path: Path) -> None:
     assert "files/kubeadm is missing" in caught.value.message
     assert caught.value.hint
     assert "--source build" in caught.value.hint
+
+
+def test_only_touched_files_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, memory = tmp_path / "bundle", tmp_path / "memory.json"
+    make(bundle)
+    verify.require(bundle, memory)
+    read: list[str] = []
+    check = verify._check
+    monkeypatch.setattr(verify, "_check", lambda *found: read.append(found[1]) or check(*found))
+    verify.require(bundle, memory)
+    assert read == []
+    times = (bundle / "files" / "kubelet").stat()
+    (bundle / "files" / "kubelet").write_bytes(b"kubeleT")
+    os.utime(bundle / "files" / "kubelet", ns=(times.st_atime_ns, times.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(PreflightRefused, match="files/kubelet is damaged"):
+            verify.require(bundle, memory)
+    assert read == ["files/kubelet", "files/kubelet"]
 
 
 def test_a_shortened_file_is_named(tmp_path: Path) -> None:

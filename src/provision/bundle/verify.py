@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,12 +35,44 @@ def verify(directory: Path) -> tuple[Manifest, tuple[Problem, ...]]:
         return found, tuple(problem for problem in checked if problem)
 
 
-def require(directory: Path) -> Manifest:
-    """The manifest of a bundle without problems. Raises PreflightRefused that names the damaged and missing files."""
-    found, problems = verify(directory)
+def require(directory: Path, memory: Path | None = None) -> Manifest:
+    """The manifest of a bundle without problems. Raises PreflightRefused that names the damaged and missing files.
+
+    With `memory`, a file where to note what was found valid, only files that the file system has touched since are
+    read again: milliseconds instead of seconds. Nothing changes a file's content without its change time.
+    """
+    if memory is None:
+        found, problems = verify(directory)
+    else:
+        found = manifest.load(directory)
+        problems = _verify_touched(directory, found, memory)
     if problems:
         raise refusal(directory, found, problems)
     return found
+
+
+def _verify_touched(directory: Path, made: Manifest, memory: Path) -> tuple[Problem, ...]:
+    try:
+        remembered = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        remembered = {}
+    stamps = {name: _stamp(directory / name, wanted) for name, wanted in made.files.items()}
+    unsure = [name for name, stamp in stamps.items() if not stamp or remembered.get(str(directory / name)) != stamp]
+    with ThreadPoolExecutor() as pool:
+        checked = pool.map(lambda name: _check(directory, name, made.files[name]), unsure)
+        problems = tuple(problem for problem in checked if problem)
+    if unsure and not problems:
+        files.write(memory, json.dumps({str(directory / name): stamp for name, stamp in stamps.items()}))
+    return problems
+
+
+def _stamp(path: Path, wanted: Digest) -> list[int | str] | None:
+    """What tells a file that was found valid from one that was touched since; taken before its content is read."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, wanted.sha256]
 
 
 def refusal(directory: Path, made: Manifest, problems: Sequence[Problem]) -> PreflightRefused:

@@ -45,7 +45,7 @@ def wait_serving(sandbox: Sandbox) -> None:
             stop(sandbox.server)
             raise PreflightRefused(
                 f"the bundle is not served: {last_words(_log(sandbox).read_text(errors='replace'))}",
-                hint=f"provision bundle verify {sandbox.bundle}",
+                hint=f"provision bundle verify --directory {sandbox.bundle}",
             )
         time.sleep(_POLL_SECONDS)
 
