@@ -35,7 +35,7 @@ class _Group(TyperGroup):
         module, words = _LATE[cmd_name]
         if self._only_listing:
             return TyperCommand(cmd_name, help=words, rich_help_panel="Nodes, files and history")
-        command = typer.main.get_command(import_module(module).app)
+        command = typer.main.get_group(import_module(module).app)
         command.name = cmd_name
         return command
 
