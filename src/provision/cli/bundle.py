@@ -16,7 +16,11 @@ from provision.errors import UsageError
 if TYPE_CHECKING:
     from provision.bundle.manifest import Manifest
 
-app = typer.Typer(no_args_is_help=True, help="Everything a site installs, as one directory: make, check and serve it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Everything a site installs, as one directory: make, check and serve it.",
+)
 
 
 class SourceName(StrEnum):
