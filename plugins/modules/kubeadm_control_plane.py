@@ -22,6 +22,10 @@ options:
     required: true
   address: {description: Where the API server of this host answers., type: str, required: true}
   cert_sans: {description: Names and addresses that its certificate must hold., type: list, elements: str, default: []}
+  attempt:
+    description: Tells this run from others. A change that failed on one control plane is not tried on the next ones.
+    type: str
+    default: ""
   peers: {description: Addresses of the other control planes., type: list, elements: str, default: []}
   timeout: {description: Seconds to wait for a component., type: int, default: 120}
 attributes:
@@ -47,6 +51,7 @@ action:
   returned: always
 """
 
+import contextlib
 import glob
 import os
 import socket
@@ -60,7 +65,9 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
     KUBERNETES,
     PKI,
     KubeadmError,
+    config_map,
     endpoint,
+    kubectl,
     last_words,
     private_directory,
     run,
@@ -72,6 +79,8 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
 
 MANIFESTS = f"{KUBERNETES}/manifests"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+# On the ConfigMap kubeadm-config: the run and the control plane where a change failed.
+FAILED = "provision/failed"
 # Preflight is ours; etcd is no pod; the rest belongs to the cluster and is published once.
 SKIPPED = "preflight,etcd,upload-config,upload-certs,bootstrap-token,addon,show-join-command"
 
@@ -176,6 +185,13 @@ def lacking_names(plane, wanted):
         return []
 
 
+def warn_others(address, attempt):
+    """Leave word for the control planes that come next in this run; without an API server they stop by themselves."""
+    note = f"{FAILED}={attempt} on {address}"
+    with contextlib.suppress(KubeadmError):
+        kubectl("-n", "kube-system", "annotate", "--overwrite", "configmap/kubeadm-config", note, server=address)
+
+
 def reconcile(module, plane, applied):
     """Bring a member to the wanted configuration; returns (what was done, diff)."""
     before, after = version_of(applied), version_of(plane.config)
@@ -191,7 +207,7 @@ def reconcile(module, plane, applied):
     if lacking:
         diff.append({"before": "", "after": "".join(f"certificate of the API server: {name}\n" for name in lacking)})
     if not module.check_mode:
-        carry_out(plane, module.params["peers"], {name: wanted[name] for name in todo}, lacking)
+        carry_out(plane, module.params, {name: wanted[name] for name in todo}, lacking)
         if applied != plane.config:
             for name in COMPONENTS:  # an earlier run may have been interrupted before it waited
                 plane.wait(name, 0)
@@ -199,13 +215,27 @@ def reconcile(module, plane, applied):
     return [*todo, *(["certificate"] if lacking else [])], diff
 
 
-def carry_out(plane, peers, manifests, lacking):
-    """Replace the manifests one after the other, then the certificate if it lacks names."""
-    absent = unready(peers) if manifests else []
+def hindrance(address, peers, attempt):
+    """Why this control plane must not be touched now, or None."""
+    absent = unready(peers)
     if absent:
-        raise KubeadmError(f"nothing was changed here: the API server on {', '.join(absent)} is not ready")
-    for name, text in manifests.items():
-        plane.replace(name, text)
+        return f"the API server on {', '.join(absent)} is not ready"
+    failed = config_map("kubeadm-config", address)[1].get(FAILED, "").split(" on ")
+    return f"the change failed on {failed[-1]}" if attempt and failed[0] == attempt else None
+
+
+def carry_out(plane, params, manifests, lacking):
+    """Replace the manifests one after the other, then the certificate if it lacks names."""
+    reason = hindrance(plane.address, params["peers"], params["attempt"]) if manifests else None
+    if reason:
+        raise KubeadmError(f"nothing was changed here: {reason}")
+    try:
+        for name, text in manifests.items():
+            plane.replace(name, text)
+    except KubeadmError:
+        if params["attempt"]:
+            warn_others(plane.address, params["attempt"])
+        raise
     if lacking:
         plane.renew_certificate()
 
@@ -217,6 +247,7 @@ def main():
             "config": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "cert_sans": {"type": "list", "elements": "str", "default": []},
+            "attempt": {"type": "str", "default": ""},
             "peers": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 120},
         },

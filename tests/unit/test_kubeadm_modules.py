@@ -38,7 +38,10 @@ class Plane:
         own = self.module.ControlPlane
         monkeypatch.setattr(self.module, "MANIFESTS", str(self.manifests))
         monkeypatch.setattr(self.module, "APPLIED", str(self.applied))
+        self.notes: dict[str, str] = {}
         monkeypatch.setattr(self.module, "unready", lambda _peers: self.deaf)
+        monkeypatch.setattr(self.module, "config_map", lambda *_: ({}, self.notes))
+        monkeypatch.setattr(self.module, "kubectl", lambda *words, **_: self.notes.update([words[-1].split("=", 1)]))
         monkeypatch.setattr(self.module, "wait_until", lambda *_a, **_k: None)
         monkeypatch.setattr(own, "wanted_manifests", lambda _self: self.wanted)
         monkeypatch.setattr(own, "certificate_names", lambda _self: self.names)
@@ -101,6 +104,20 @@ def test_nothing_is_touched_while_another_control_plane_is_down(
     assert result["failed"]
     assert "10.0.0.2" in result["msg"]
     assert plane.text("kube-apiserver") == "kube-apiserver 1\n"
+
+
+def test_a_change_that_failed_is_not_tried_on_the_next_one(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted["kube-apiserver"], plane.broken = "kube-apiserver 2\n", {"kube-apiserver"}
+    call(run, plane, NEW, attempt="100.5")
+    assert plane.notes == {"provision/failed": "100.5 on 10.0.0.1"}
+    plane.waited.clear()
+    assert "the change failed on 10.0.0.1" in call(run, plane, NEW, attempt="100.5")["msg"]
+    assert plane.waited == []
+    plane.broken.clear()
+    assert call(run, plane, NEW, attempt="200.5")["action"] == "kube-apiserver"
 
 
 def test_a_name_more_renews_the_certificate_alone(
