@@ -33,13 +33,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         etcd = list(groups.get("etcd") or planes)
         balancers = list(groups.get("load_balancer") or planes)
         nodes = [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)]
-        # Each look into hostvars resolves all of that host's variables: one for every host that has an office, none for the rest.
+        # Each look into hostvars resolves all of that host's variables: none for a host without an office.
         hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers}}
         probed = {host: (hostvars[host].get("__cluster_probe") or {}).get("host") for host in {*planes, *etcd}}
         probes = {host: found for host, found in probed.items() if found}
         mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
         host = f"api.{variables['cluster_domain']}"
-        target = {"vip": variables["cluster_vip"], "external": variables["cluster_api_address"], "local": "127.0.0.1"}[mode]
+        targets = {"vip": variables["cluster_vip"], "external": variables["cluster_api_address"]}
         return {
             "cluster_host": variables["__cluster_probe"]["host"],
             "cluster_address": topology.address(variables),
@@ -54,7 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "cluster_api_mode": mode,
             "cluster_api_host": host,
             "cluster_api_endpoint": f"{host}:{variables['cluster_api_port']}",
-            "cluster_api_ip": target,
+            "cluster_api_ip": targets.get(mode, "127.0.0.1"),
             "cluster_balancer": topology.balancer(mode, name, balancers, nodes),
         }
 

@@ -35,9 +35,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         try:
             text = templar.template(
-                trust_as_template(path.read_text(encoding="utf-8")), escape_backslashes=False, preserve_trailing_newlines=True,
+                trust_as_template(path.read_text(encoding="utf-8")),
+                escape_backslashes=False,
+                preserve_trailing_newlines=True,
                 overrides={"trim_blocks": True},
-            )  # fmt: skip
+            )
         except Exception as error:
             raise AnsibleActionFail(f"{path}: {error}") from error
         rest = {key: value for key, value in item.items() if key not in ("template", "variables")}

@@ -7,13 +7,15 @@ DOCUMENTATION = r"""
 module: artifact
 short_description: Install files from downloads whose SHA-256 is known
 description:
-  - Downloads run in parallel and go on where an earlier attempt stopped. Nothing is placed before its whole download is verified.
+  - Downloads run in parallel and go on where an earlier attempt stopped. Nothing is placed before its whole download is
+    verified.
   - What was installed is remembered in C(/var/lib/provision/artifacts), so a second run looks at sizes and times alone.
 options:
   items:
     description:
-      - Each item has C(name), C(version), C(url), C(sha256) and C(install), a list of C(dest) with C(mode) (the download itself),
-        of C(member) and C(dest) (one file of an archive), or of C(dest) with a final slash and C(strip) (the whole archive).
+      - Each item has C(name), C(version), C(url), C(sha256) and C(install), a list of C(dest) with C(mode) (the download
+        itself), of C(member) and C(dest) (one file of an archive), or of C(dest) with a final slash and C(strip) (the
+        whole archive).
     type: list
     elements: dict
     required: true
@@ -152,7 +154,8 @@ def unpack(archive, entry):
         return [place(source, entry["dest"], int(str(entry.get("mode", "0755")), 8))]
     files = []
     for member in archive.getmembers():
-        relative = "/".join(part for part in member.name.split("/") if part != ".").split("/", entry.get("strip", 0))[-1]
+        path = "/".join(part for part in member.name.split("/") if part != ".")
+        relative = path.split("/", entry.get("strip", 0))[-1]
         if not member.isfile() or not relative or ".." in relative.split("/"):
             continue
         files.append(place(archive.extractfile(member), entry["dest"] + relative, member.mode & 0o755))
@@ -175,9 +178,12 @@ def install(item):
                 files.append(place(source, entry["dest"], int(str(entry.get("mode", "0755")), 8)))
     os.unlink(part)
     record = {
-        "name": item["name"], "version": item.get("version"), "sha256": item["sha256"], "install": item["install"],
+        "name": item["name"],
+        "version": item.get("version"),
+        "sha256": item["sha256"],
+        "install": item["install"],
         "files": {path: signature(path) for path in files},
-    }  # fmt: skip
+    }
     write(record_path(item), json.dumps(record, indent=1).encode(), 0o644, 0, 0)
     return files
 
@@ -234,7 +240,12 @@ def main():
     wanted = [entry["dest"] for item in todo for entry in item["install"]]
     installed = wanted if module.check_mode or not todo else bring(module, todo)
     diff = [
-        {"before_header": i["name"], "after_header": i["name"], "before": f"{before[i['name']] or 'absent'}\n", "after": f"{i['version']}\n"}
+        {
+            "before_header": i["name"],
+            "after_header": i["name"],
+            "before": f"{before[i['name']] or 'absent'}\n",
+            "after": f"{i['version']}\n",
+        }
         for i in todo
     ]
     module.exit_json(changed=bool(todo), installed=installed, diff=diff)

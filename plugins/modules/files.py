@@ -7,11 +7,13 @@ DOCUMENTATION = r"""
 module: files
 short_description: Write a set of managed files, directories and links in one call
 description:
-  - Brings every item to its state and reports which destinations changed. Nothing is written when one item fails its check.
+  - Brings every item to its state and reports which destinations changed. Nothing is written when one item fails its
+    check.
   - The action plugin of the same name renders O(items[].template) on the controller.
 options:
   items:
-    description: What shall exist. Each item has C(dest) and one of C(template), C(content), C(content_b64), C(block), C(state).
+    description:
+      - What shall exist. Each item has C(dest) and one of C(template), C(content), C(content_b64), C(block), C(state).
     type: list
     elements: dict
     required: true
@@ -62,9 +64,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 STATES = ("file", "directory", "link", "absent")
 KEYS = {
-    "dest", "state", "template", "content", "content_b64", "block", "marker", "src", "mode", "owner", "group",
-    "validate", "secret",
-}  # fmt: skip
+    "dest",
+    "state",
+    "template",
+    "content",
+    "content_b64",
+    "block",
+    "marker",
+    "src",
+    "mode",
+    "owner",
+    "group",
+    "validate",
+    "secret",
+}
 
 
 class Item:
@@ -96,19 +109,30 @@ class Item:
 
     def plan(self):
         """Return what is to be done, as (verb, before, after), or None when nothing is."""
-        there = os.path.lexists(self.dest)
-        if self.state == "absent":
-            gone = not there or (os.path.ismount(self.dest) and not os.listdir(self.dest))
-            return None if gone else ("remove", "present", "absent")
-        if self.state == "directory":
-            if os.path.isdir(self.dest) and not attributes_differ(self.dest, self.mode, self.uid, self.gid):
-                return None
-            return ("directory", "", f"directory {self.mode:04o}\n")
-        if self.state == "link":
-            same = os.path.islink(self.dest) and os.readlink(self.dest) == self.source
-            return None if same else ("link", "", f"link to {self.source}\n")
-        current = read(self.dest) if there else None
+        return getattr(self, f"plan_{self.state}")()
+
+    def plan_absent(self):
+        """A mount point counts as gone when it is empty: it cannot be removed itself."""
+        there = os.path.lexists(self.dest) and not (os.path.ismount(self.dest) and not os.listdir(self.dest))
+        return ("remove", "present", "absent") if there else None
+
+    def plan_directory(self):
+        """A directory is compared by its attributes, not by what is in it."""
+        if os.path.isdir(self.dest) and not attributes_differ(self.dest, self.mode, self.uid, self.gid):
+            return None
+        return ("directory", "", f"directory {self.mode:04o}\n")
+
+    def plan_link(self):
+        """A link is compared by where it points."""
+        same = os.path.islink(self.dest) and os.readlink(self.dest) == self.source
+        return None if same else ("link", "", f"link to {self.source}\n")
+
+    def plan_file(self):
+        """A file is compared byte by byte, then by its attributes; no block in no file needs no file."""
+        current = read(self.dest)
         data = self.wanted(current)
+        if current is None and "block" in self.raw and not data:
+            return None
         if current != data:
             return ("write", current, data)
         if attributes_differ(self.dest, self.mode, self.uid, self.gid):
@@ -157,14 +181,19 @@ def with_block(text, block, marker):
 
 
 def check(module, item, data):
-    """Fail unless the item's own checker accepts `data`; a checker that is not installed yet is left out in check mode."""
+    """Fail unless the item's own checker accepts `data`.
+
+    In check mode a checker that is not installed yet is left out.
+    """
     words = shlex.split(item.validate)
     if module.check_mode and not shutil.which(words[0]):
         return
     with tempfile.NamedTemporaryFile(prefix="provision-", suffix=os.path.basename(item.dest)) as stream:
         stream.write(data)
         stream.flush()
-        code, out, err = module.run_command([stream.name if word == "%s" else word.replace("%s", stream.name) for word in words])
+        code, out, err = module.run_command(
+            [stream.name if word == "%s" else word.replace("%s", stream.name) for word in words]
+        )
     if code != 0:
         module.fail_json(msg=f"{item.dest}: refused by `{words[0]}`: {(err or out).strip()[-800:]}")
 

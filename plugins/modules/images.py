@@ -73,7 +73,9 @@ def main():
     missing = [i for i in items if i["ref"] not in before or (i.get("digest") and before[i["ref"]] != i["digest"])]
     if missing and not module.check_mode:
         with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
-            errors = [error for error in pool.map(lambda item: pull(item, module.params["hosts_dir"]), missing) if error]
+            errors = [
+                error for error in pool.map(lambda item: pull(item, module.params["hosts_dir"]), missing) if error
+            ]
         if errors:
             module.fail_json(msg="images could not be pulled: " + "; ".join(errors))
         after = present()
@@ -82,7 +84,9 @@ def main():
             subprocess.run([*CTR, "remove", *wrong], capture_output=True, check=False)
             module.fail_json(msg="images whose digest is not the bundle's were removed again: " + ", ".join(wrong))
     pulled = [item["ref"] for item in missing]
-    module.exit_json(changed=bool(pulled), pulled=pulled, diff=[{"before": "", "after": "\n".join(pulled)}] if pulled else [])
+    module.exit_json(
+        changed=bool(pulled), pulled=pulled, diff=[{"before": "", "after": "\n".join(pulled)}] if pulled else []
+    )
 
 
 if __name__ == "__main__":

@@ -79,7 +79,9 @@ def load(module, names, required):
         if code == 0:
             changes.append(f"load {name}")
         elif required:
-            module.fail_json(msg=f"kernel module {name} cannot be loaded: {err.strip()}; install the kernel's modules package")
+            module.fail_json(
+                msg=f"kernel module {name} cannot be loaded: {err.strip()}; install the kernel's modules package"
+            )
     return changes
 
 
@@ -121,7 +123,9 @@ def main():
         changes.append("swap off")
         if not module.check_mode:
             module.run_command(["swapoff", "-a"], check_rc=True)
-    module.exit_json(changed=bool(changes), changes=changes, diff=[{"before": "", "after": "\n".join(changes)}] if changes else [])
+    module.exit_json(
+        changed=bool(changes), changes=changes, diff=[{"before": "", "after": "\n".join(changes)}] if changes else []
+    )
 
 
 if __name__ == "__main__":

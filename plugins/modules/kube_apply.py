@@ -7,12 +7,15 @@ DOCUMENTATION = r"""
 module: kube_apply
 short_description: Apply manifests on the server side and wait until they work
 description:
-  - Runs on a control plane. What would change is asked of the API server first, so nothing is sent when nothing differs.
+  - Runs on a control plane. What would change is asked of the API server first, so nothing is sent when nothing
+    differs.
 options:
   manifest: {description: One or more YAML documents., type: str, required: true}
   state: {description: Whether the objects shall exist., type: str, choices: [present, absent], default: present}
   wait:
-    description: Objects to wait for, each with C(kind), C(name), C(namespace) and C(for), which is C(rollout) or C(condition=NAME).
+    description:
+      - Objects to wait for, each with C(kind), C(name), C(namespace) and C(for), which is C(rollout) or
+        C(condition=NAME).
     type: list
     elements: dict
     default: []
@@ -64,7 +67,9 @@ class Kubectl:
 
     def differences(self, manifest):
         """The API server's own view of what applying would change; empty when nothing."""
-        code, out = self.run("diff", "--server-side", "--force-conflicts", MANAGER, "-f", "-", data=manifest, accept=(0, 1))
+        code, out = self.run(
+            "diff", "--server-side", "--force-conflicts", MANAGER, "-f", "-", data=manifest, accept=(0, 1)
+        )
         return out if code == 1 else ""
 
 
@@ -95,7 +100,9 @@ def main():
     if module.params["state"] == "absent":
         names = existing(kubectl, manifest)
         if names and not module.check_mode:
-            kubectl.run("delete", "--ignore-not-found", "--timeout", f"{module.params['timeout']}s", "-f", "-", data=manifest)
+            kubectl.run(
+                "delete", "--ignore-not-found", "--timeout", f"{module.params['timeout']}s", "-f", "-", data=manifest
+            )
         module.exit_json(changed=bool(names), objects=names)
     difference, changed = kubectl.differences(manifest), []
     if difference and not module.check_mode:

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: packages
 short_description: Install operating system packages in one transaction
 description:
-  - One query tells what is missing; the package lists are refreshed only when something is. Needs nothing on the node but its
-    package manager (the M(ansible.builtin.apt) module would first want python3-apt).
+  - One query tells what is missing; the package lists are refreshed only when something is. Needs nothing on the node
+    but its package manager (the M(ansible.builtin.apt) module would first want python3-apt).
 options:
   names: {description: Packages., type: list, elements: str, required: true}
   state: {description: Whether they shall be there., type: str, choices: [present, absent], default: present}
@@ -42,7 +42,17 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C"}
-APT = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"]
+APT = [
+    "apt-get",
+    "-y",
+    "-q",
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "Dpkg::Use-Pty=0",
+]
 
 
 class Apt:

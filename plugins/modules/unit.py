@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: unit
 short_description: Bring a systemd unit to a state, restart it when its inputs are newer, wait until it works
 description:
-  - The files in O(watch) are compared with the moment the unit (re)started or was last reloaded, so that a run which was
-    interrupted between writing a file and restarting the unit is healed by the next one. No handlers are needed.
+  - The files in O(watch) are compared with the moment the unit (re)started or was last reloaded, so that a run which
+    was interrupted between writing a file and restarting the unit is healed by the next one. No handlers are needed.
 options:
   name: {description: The unit's name., type: str, required: true}
   state: {description: The wanted state., type: str, choices: [started, stopped, absent], default: started}
@@ -51,9 +51,15 @@ import urllib.request
 from ansible.module_utils.basic import AnsibleModule
 
 PROPERTIES = (
-    "LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "DropInPaths",
-    "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic",
-)  # fmt: skip
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "FragmentPath",
+    "DropInPaths",
+    "ExecMainStartTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
+)
 STAMPS = "/run/provision/reloaded"
 
 
@@ -70,7 +76,9 @@ class Unit:
         code, out, err = self.module.run_command(["systemctl", *words])
         if code != 0 and check:
             _, log, _ = self.module.run_command(["journalctl", "-u", self.name, "-n", "15", "-o", "cat", "--no-pager"])
-            self.module.fail_json(msg=f"systemctl {' '.join(words)}: {(err or out).strip()}\n{log.strip()}", unit=self.name)
+            self.module.fail_json(
+                msg=f"systemctl {' '.join(words)}: {(err or out).strip()}\n{log.strip()}", unit=self.name
+            )
         return out
 
     def refresh(self):
@@ -152,7 +160,9 @@ def wait(module, unit):
     while reason:
         if time.monotonic() > limit:
             log = unit.systemctl("status", unit.name, "--no-pager", "-n", "20", check=False)
-            module.fail_json(msg=f"{unit.name} does not answer after {module.params['timeout']} s: {reason}\n{log[-1500:]}")
+            module.fail_json(
+                msg=f"{unit.name} does not answer after {module.params['timeout']} s: {reason}\n{log[-1500:]}"
+            )
         time.sleep(0.1)
         reason = answers(ready)
 
@@ -170,7 +180,9 @@ def decide(module, unit):
         verbs.append("enable" if module.params["enabled"] else "disable")
     if not unit.active:
         return [*verbs, "start"]
-    if module.params["on_change"] != "none" and ((module.check_mode and module.params["pending"]) or unit.newer_inputs()):
+    if module.params["on_change"] != "none" and (
+        (module.check_mode and module.params["pending"]) or unit.newer_inputs()
+    ):
         verbs.append(module.params["on_change"])
     return verbs
 

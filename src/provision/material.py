@@ -14,7 +14,7 @@ Manifest = Mapping[str, Any]
 
 
 def manifest(bundle: str) -> Manifest | None:
-    """The manifest of the bundle directory `bundle`, or None for an empty name; raises InvalidInput when it has none."""
+    """The manifest of the bundle directory `bundle`, None for an empty name; raises InvalidInput when it has none."""
     if not bundle:
         return None
     path = Path(bundle).expanduser() / "manifest.json"
@@ -24,7 +24,9 @@ def manifest(bundle: str) -> Manifest | None:
     return data
 
 
-def artifacts(catalog: Catalog, version: str, arch: str, held: Manifest | None, mirror: str) -> dict[str, dict[str, Any]]:
+def artifacts(
+    catalog: Catalog, version: str, arch: str, held: Manifest | None, mirror: str
+) -> dict[str, dict[str, Any]]:
     """{name: {name, version, url, sha256, install}} as the `artifact` module takes them.
 
     `mirror` is the URL at which the bundle is served. An artifact that the bundle lacks has an empty sha256, which the

@@ -21,7 +21,8 @@ if str(PLUGINS / "module_utils") not in ansible.module_utils.__path__:
 def load(name: str) -> ModuleType:
     """Import the module `name` from plugins/modules afresh."""
     spec = importlib.util.spec_from_file_location(f"provision_module_{name}", PLUGINS / "modules" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

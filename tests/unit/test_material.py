@@ -17,7 +17,8 @@ VERSION = KNOWN.default_version
 def test_without_a_bundle_every_artifact_has_its_upstream_and_checksum() -> None:
     for arch in catalog.ARCHITECTURES:
         found = material.artifacts(KNOWN, VERSION, arch, None, "")
-        assert found["kubelet"]["url"].startswith("https://") and arch in found["kubelet"]["url"]
+        assert found["kubelet"]["url"].startswith("https://")
+        assert arch in found["kubelet"]["url"]
         assert all(len(entry["sha256"]) == 64 for entry in found.values())
 
 
@@ -25,8 +26,10 @@ def test_with_a_bundle_it_comes_from_the_mirror_with_the_bundles_digest() -> Non
     held = {"artifacts": {"kubelet": {"version": "9", "amd64": {"path": "files/kubelet-9", "sha256": "ab" * 32}}}}
     kubelet = material.artifacts(KNOWN, VERSION, "amd64", held, "http://mirror:8080/")["kubelet"]
     assert (kubelet["url"], kubelet["sha256"], kubelet["version"]) == (
-        "http://mirror:8080/files/kubelet-9", "ab" * 32, "9",
-    )  # fmt: skip
+        "http://mirror:8080/files/kubelet-9",
+        "ab" * 32,
+        "9",
+    )
 
 
 def test_what_a_bundle_lacks_cannot_be_installed() -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,7 +21,7 @@ from .module_runner import ModuleRunner, load
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a directory and counts what is asked for."""
 
-    requests: list[str] = []
+    requests: ClassVar[list[str]] = []
 
     def log_message(self, format: str, *args: Any) -> None:
         Quiet.requests.append(self.path)
@@ -65,15 +65,22 @@ def item(upstream: tuple[Path, str], name: str, data: bytes, *install: dict[str,
     directory, url = upstream
     (directory / name).write_bytes(data)
     return {
-        "name": name, "version": "1.0", "url": f"{url}/{name}", "sha256": hashlib.sha256(data).hexdigest(), "install": list(install),
-    }  # fmt: skip
+        "name": name,
+        "version": "1.0",
+        "url": f"{url}/{name}",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "install": list(install),
+    }
 
 
-def test_installs_a_plain_file_once(run: ModuleRunner, module: ModuleType, upstream: tuple[Path, str], tmp_path: Path) -> None:
+def test_installs_a_plain_file_once(
+    run: ModuleRunner, module: ModuleType, upstream: tuple[Path, str], tmp_path: Path
+) -> None:
     dest = tmp_path / "bin" / "tool"
     wanted = item(upstream, "tool", b"#!tool", {"dest": str(dest), "mode": "0755"})
     assert run(module, items=[wanted])["installed"] == [str(dest)]
-    assert dest.read_bytes() == b"#!tool" and dest.stat().st_mode & 0o777 == 0o755
+    assert dest.read_bytes() == b"#!tool"
+    assert dest.stat().st_mode & 0o777 == 0o755
     assert not run(module, items=[wanted])["changed"]
     assert len(Quiet.requests) == 1
 
@@ -92,9 +99,12 @@ def test_takes_members_and_whole_archives(
 def test_a_member_that_leaves_the_target_is_left_out(
     run: ModuleRunner, module: ModuleType, upstream: tuple[Path, str], tmp_path: Path
 ) -> None:
-    wanted = item(upstream, "evil", archive({"../escaped": b"x", "good": b"y"}), {"dest": f"{tmp_path}/in/", "strip": 0})
+    wanted = item(
+        upstream, "evil", archive({"../escaped": b"x", "good": b"y"}), {"dest": f"{tmp_path}/in/", "strip": 0}
+    )
     run(module, items=[wanted])
-    assert not (tmp_path / "escaped").exists() and (tmp_path / "in" / "good").exists()
+    assert not (tmp_path / "escaped").exists()
+    assert (tmp_path / "in" / "good").exists()
 
 
 def test_a_flipped_byte_places_nothing_and_names_the_file(
@@ -103,7 +113,9 @@ def test_a_flipped_byte_places_nothing_and_names_the_file(
     wanted = item(upstream, "tool", b"right", {"dest": str(tmp_path / "tool")})
     (upstream[0] / "tool").write_bytes(b"wrong")
     result = run(module, items=[wanted])
-    assert result["failed"] and "tool:" in result["msg"] and wanted["sha256"] in result["msg"]
+    assert result["failed"]
+    assert "tool:" in result["msg"]
+    assert wanted["sha256"] in result["msg"]
     assert not (tmp_path / "tool").exists()
     assert list((tmp_path / "records").iterdir()) == []
 

@@ -55,17 +55,21 @@ def test_when_one_file_is_refused_none_is_written(run: ModuleRunner, tmp_path: P
     good = {"dest": str(tmp_path / "good"), "content": "1"}
     bad = {"dest": str(tmp_path / "bad"), "content": "2", "validate": "grep -q 3 %s"}
     result = run("files", items=[good, bad])
-    assert result["failed"] and "refused by `grep`" in result["msg"]
+    assert result["failed"]
+    assert "refused by `grep`" in result["msg"]
     assert list(tmp_path.iterdir()) == []
 
 
 BLOCK_CASES: list[tuple[str, str, str]] = [
     ("", "1.1.1.1 a", "# BEGIN provision names\n1.1.1.1 a\n# END provision names\n"),
     ("127.0.0.1 l", "1.1.1.1 a", "127.0.0.1 l\n# BEGIN provision names\n1.1.1.1 a\n# END provision names\n"),
-    ("x\n# BEGIN provision names\nold\n# END provision names\ny\n", "new",
-     "x\n# BEGIN provision names\nnew\n# END provision names\ny\n"),
+    (
+        "x\n# BEGIN provision names\nold\n# END provision names\ny\n",
+        "new",
+        "x\n# BEGIN provision names\nnew\n# END provision names\ny\n",
+    ),
     ("x\n# BEGIN provision names\nold\n# END provision names\ny\n", "", "x\ny\n"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("before", "block", "after"), BLOCK_CASES)

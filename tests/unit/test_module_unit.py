@@ -19,9 +19,16 @@ class Host:
 
     def __init__(self, properties: dict[str, str], check_mode: bool = False, **params: Any) -> None:
         self.params = {
-            "name": "x.service", "state": "started", "enabled": True, "watch": [], "on_change": "restart", "pending": False,
-            "ready": None, "timeout": 1, **params,
-        }  # fmt: skip
+            "name": "x.service",
+            "state": "started",
+            "enabled": True,
+            "watch": [],
+            "on_change": "restart",
+            "pending": False,
+            "ready": None,
+            "timeout": 1,
+            **params,
+        }
         self.check_mode = check_mode
         self._properties = properties
 
@@ -32,9 +39,16 @@ class Host:
 def properties(started_ago: float = 100.0, **other: str) -> dict[str, str]:
     tick = int((time.clock_gettime(time.CLOCK_MONOTONIC) - started_ago) * 1e6)
     return {
-        "LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", "FragmentPath": "", "DropInPaths": "",
-        "NeedDaemonReload": "no", "ExecMainStartTimestampMonotonic": str(tick), "ActiveEnterTimestampMonotonic": str(tick), **other,
-    }  # fmt: skip
+        "LoadState": "loaded",
+        "ActiveState": "active",
+        "UnitFileState": "enabled",
+        "FragmentPath": "",
+        "DropInPaths": "",
+        "NeedDaemonReload": "no",
+        "ExecMainStartTimestampMonotonic": str(tick),
+        "ActiveEnterTimestampMonotonic": str(tick),
+        **other,
+    }
 
 
 def verbs(host: Host) -> list[str]:

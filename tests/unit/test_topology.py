@@ -31,9 +31,7 @@ BARE = plane()
         ({}, "cp1", False),
     ],
 )
-def test_the_leader_is_the_healthiest_member_that_answered(
-    probes: dict[str, Any], leader: str, exists: bool
-) -> None:
+def test_the_leader_is_the_healthiest_member_that_answered(probes: dict[str, Any], leader: str, exists: bool) -> None:
     assert topology.control_plane_leader(PLANES, probes) == leader
     assert topology.cluster_exists(PLANES, probes) is exists
 
@@ -60,8 +58,11 @@ def test_a_balancer_runs_where_its_mode_needs_it() -> None:
         return topology.balancer(mode, name, balancers=PLANES, nodes=[*PLANES, "w1"])
 
     assert [runs("vip", "cp1"), runs("vip", "w1"), runs("local", "w1"), runs("external", "cp1")] == [
-        "vip", "none", "local", "none",
-    ]  # fmt: skip
+        "vip",
+        "none",
+        "local",
+        "none",
+    ]
 
 
 def test_an_address_falls_back_to_how_the_host_is_reached() -> None:
