@@ -1,4 +1,4 @@
-"""Reads rendered files with this machine's programs, and with kubeadm, containerd and etcd of the bundle if there is one."""
+"""Reads rendered files with the programs of this machine; kubeadm, containerd and etcd are those of the bundle."""
 
 from __future__ import annotations
 

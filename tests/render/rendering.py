@@ -16,7 +16,7 @@ class Role:
 
     def __init__(self, name: str, **inputs: Any) -> None:
         self.path = ROLES / name
-        loader = DataLoader()
+        self._loader = loader = DataLoader()
         variables: dict[str, Any] = {}
         for part in ("defaults", "vars"):
             if (file := self.path / part / "main.yml").exists():
@@ -28,11 +28,12 @@ class Role:
         """The value of a variable, templates resolved."""
         return self._templar.template(self.variables[name])
 
-    def render(self, template: str) -> str:
-        """The text of a template of the role."""
+    def render(self, template: str, **variables: Any) -> str:
+        """The text of a template of the role; `variables` are those of the item that names it."""
+        templar = Templar(loader=self._loader, variables=self.variables | variables)
         text = (self.path / "templates" / template).read_text(encoding="utf-8")
         return str(
-            self._templar.template(
+            templar.template(
                 trust_as_template(text), escape_backslashes=False, preserve_trailing_newlines=True,
                 overrides={"trim_blocks": True},
             )
