@@ -11,8 +11,15 @@ Snapshot = Mapping[str, frozenset[str]]
 """Host -> one line for each file (type, mode, owner, path, digest) and each running service."""
 
 PLACES = "/etc /usr/local /opt /var/lib /root"
-# What a machine changes by itself while nobody does anything.
-VOLATILE = ("/var/lib/systemd/", "/etc/mtab", "/etc/.updated", "/var/lib/apt/periodic", "/var/lib/logrotate")
+# What a machine changes by itself while nobody does anything, and the directory, empty, that Ansible works in.
+VOLATILE = (
+    "/root/.ansible",
+    "/var/lib/systemd/",
+    "/etc/mtab",
+    "/etc/.updated",
+    "/var/lib/apt/periodic",
+    "/var/lib/logrotate",
+)
 _COMMAND = rf"""
 cd /
 find {PLACES} ! -type f -printf '%y %m %u:%g %p %l\n'

@@ -20,11 +20,10 @@ def test_the_plan_for_bare_machines_says_for_each_host_what_it_will_do(story: St
     roles = {
         host: {change["role"] for change in story.plan.changes if change["host"] == host} for host in story.site.names
     }
-    everywhere = {"host", "containerd", "kubernetes", "node", "network"}
+    everywhere = {"host", "containerd", "kubernetes", "network"}
     for host in story.site.names:
-        assert roles[host] >= everywhere, host
-    for host in story.site.control_planes:
-        assert roles[host] >= everywhere | {"etcd", "load_balancer", "control_plane"}, host
+        own = {"etcd", "load_balancer", "control_plane"} if host in story.site.control_planes else {"node"}
+        assert roles[host] >= everywhere | own, host
 
 
 def test_the_plan_changes_nothing(story: Story) -> None:
