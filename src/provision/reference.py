@@ -56,7 +56,7 @@ def _command(path: str, command: Any, parent: typer.Context | None) -> Iterator[
     if parent is not None:
         yield from (f"## {path}", "")
     if not children:
-        yield from ("```", command.get_usage(context).removeprefix("Usage: "), "```", "")
+        yield from ("```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
     yield from (_help(command), "")
     yield from _options(command)
     for name in sorted(children):

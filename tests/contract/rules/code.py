@@ -11,7 +11,8 @@ from pathlib import Path
 # Lower layers first: a module imports from its own layer and from those below. What is not named is in the middle.
 FOUNDATION = ("errors", "paths", "words")
 TOP = ("workflows", "cli", "reference", "__main__")
-PRINTS = frozenset({"provision.render"})
+# The server of a bundle is a program of its own too, which other machines run.
+PRINTS = frozenset({"provision.render", "provision.bundle.serve"})
 RUNS_ANSIBLE = frozenset({"provision.runner"})
 
 

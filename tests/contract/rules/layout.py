@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 from tests.contract.rules.source import code_blocks, lines, load
 
@@ -96,10 +99,12 @@ def documented_commands_parse(project: Path) -> Iterator[str]:
     """Every `provision …` in a code block of README or docs is a command line that exists."""
     for file in [project / "README.md", *sorted((project / "docs").rglob("*.md")), project / "CONTRIBUTING.md"]:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
+        # A page that tells its reader to set the variable may leave the option out.
+        environment = {"PROVISION_INVENTORY": "site.ini"} if "export PROVISION_INVENTORY" in text else {}
         for block in code_blocks(text):
             for line in block.replace("\\\n", " ").splitlines():
                 for command in _provision_calls(line):
-                    if problem := parse_problem(command):
+                    if problem := parse_problem(command, environment):
                         yield f"{file.relative_to(project)}: {line.strip()}: {problem}"
 
 
@@ -112,7 +117,7 @@ def _provision_calls(line: str) -> Iterator[list[str]]:
             yield words[words.index("provision") + 1 :]
 
 
-def parse_problem(words: list[str]) -> str:
+def parse_problem(words: list[str], environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """Why the command line refuses these arguments; empty when it takes them. Nothing runs."""
     import typer
 
@@ -125,7 +130,8 @@ def parse_problem(words: list[str]) -> str:
     if {"--help", "-h", "--version"} & set(rest):
         return ""
     try:
-        command.make_context("provision", rest)
+        with patch.dict(os.environ, environment):
+            command.make_context("provision", rest)
     except typer.Exit:
         return ""
     except Exception as error:

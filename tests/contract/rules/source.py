@@ -152,6 +152,6 @@ def lines(path: Path) -> int:
 
 
 def code_blocks(markdown: str) -> Iterator[str]:
-    """The text of every fenced code block."""
-    for match in re.finditer(r"^([ ]*)```[^\n]*\n(.*?)^\1```", markdown, re.MULTILINE | re.DOTALL):
+    """The text of every fenced code block that shows a shell: the others name their language."""
+    for match in re.finditer(r"^([ ]*)```(?:sh|bash|console)?\n(.*?)^\1```", markdown, re.MULTILINE | re.DOTALL):
         yield match[2]
