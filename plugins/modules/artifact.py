@@ -13,9 +13,9 @@ description:
 options:
   items:
     description:
-      - Each item has C(name), C(version), C(url), C(sha256) and C(install), a list of C(dest) with C(mode) (the download
-        itself), of C(member) and C(dest) (one file of an archive), or of C(dest) with a final slash and C(strip) (the
-        whole archive).
+      - Each item has C(name), C(version), C(url), C(sha256) and C(install), a list of C(dest) with C(mode) (the
+        download itself), of C(member) and C(dest) (one file of an archive), or of C(dest) with a final slash and
+        C(strip) (the whole archive).
     type: list
     elements: dict
     required: true

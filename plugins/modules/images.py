@@ -57,7 +57,8 @@ def pull(item, hosts_dir):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    return f"{item['ref']}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
+    words = (done.stderr or done.stdout).strip().splitlines() or [f"ended with {done.returncode}"]
+    return f"{item['ref']}: {words[-1]}"
 
 
 def main():

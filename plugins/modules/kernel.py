@@ -38,11 +38,13 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+ROOT = ""  # what /proc, /sys and /lib are below
+
 
 def read(path):
     """The text of a /proc or /sys file, or None."""
     try:
-        with open(path, encoding="ascii") as stream:
+        with open(ROOT + path, encoding="ascii") as stream:
             return stream.read()
     except OSError:
         return None
@@ -59,10 +61,10 @@ def provided(name, known):
     plain = name.replace("-", "_")
     signs = {
         "overlay": lambda: "\toverlay\n" in (read("/proc/filesystems") or ""),
-        "br_netfilter": lambda: os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"),
-        "nf_conntrack": lambda: os.path.exists("/proc/sys/net/netfilter/nf_conntrack_max"),
+        "br_netfilter": lambda: os.path.exists(ROOT + "/proc/sys/net/bridge/bridge-nf-call-iptables"),
+        "nf_conntrack": lambda: os.path.exists(ROOT + "/proc/sys/net/netfilter/nf_conntrack_max"),
     }
-    return os.path.isdir(f"/sys/module/{plain}") or plain in known or signs.get(plain, lambda: False)()
+    return os.path.isdir(f"{ROOT}/sys/module/{plain}") or plain in known or signs.get(plain, lambda: False)()
 
 
 def load(module, names, required):
@@ -89,7 +91,8 @@ def set_values(module, values):
     """Set the sysctls that differ; return a line for each."""
     changes = []
     for name, value in values.items():
-        path = "/proc/sys/" + name.replace(".", "/")
+        # As sysctl reads it: with slashes between the words, a dot belongs to a name (an interface eth0.100).
+        path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
         current = read(path)
         if current is not None and current.split() == str(value).split():
             continue
@@ -97,7 +100,7 @@ def set_values(module, values):
             if current is None:
                 module.fail_json(msg=f"sysctl {name}: this kernel does not have it")
             try:
-                with open(path, "w", encoding="ascii") as stream:
+                with open(ROOT + path, "w", encoding="ascii") as stream:
                     stream.write(str(value))
             except OSError as error:
                 module.fail_json(msg=f"sysctl {name}={value}: {error.strerror}")

@@ -61,7 +61,9 @@ class Apt:
     def __init__(self, module):
         self.module = module
         source = module.params["source"]
-        self.only = ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"] if source else []
+        # Without the last option an update would throw away the lists of the machine's other sources.
+        only = (f"Dir::Etc::sourcelist={source}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0")
+        self.only = [word for option in only for word in ("-o", option)] if source else []
 
     def installed(self, names):
         """Those of `names` that are installed."""

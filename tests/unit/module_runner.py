@@ -47,3 +47,23 @@ class ModuleRunner:
             loaded.main()
         result: dict[str, Any] = json.loads(self._capsys.readouterr().out)
         return result
+
+
+class Tools:
+    """Stand-ins for a node's programs, first on PATH: each writes down its call, then runs its script."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.directory = directory / "tools"
+        self.directory.mkdir()
+        self._calls = directory / "calls"
+        monkeypatch.setenv("PATH", f"{self.directory}:/usr/bin:/bin")
+
+    def add(self, name: str, script: str = "") -> None:
+        """Make the program `name` of the shell text `script`."""
+        program = self.directory / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {self._calls}\n{script}\n')
+        program.chmod(0o755)
+
+    def calls(self) -> list[str]:
+        """What was called so far, one line each, oldest first."""
+        return self._calls.read_text().splitlines() if self._calls.exists() else []

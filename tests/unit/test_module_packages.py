@@ -1,0 +1,85 @@
+"""The `packages` module: one query, one transaction, and a site's other sources left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .module_runner import ModuleRunner, Tools
+
+# chrony is installed, socat removed with its configuration left; like dpkg-query it fails when a package is unknown.
+DPKG = "echo 'chrony installed'; echo 'socat config-files'; echo 'no packages found' >&2; exit 1"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    return ModuleRunner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    made = Tools(tmp_path, monkeypatch)
+    made.add("dpkg-query", DPKG)
+    made.add("apt-get", '[ "$DEBIAN_FRONTEND" = noninteractive ] || exit 9')
+    return made
+
+
+def apt_calls(tools: Tools) -> list[str]:
+    return [call for call in tools.calls() if call.startswith("apt-get")]
+
+
+def test_only_what_is_missing_is_installed_after_one_refresh(run: ModuleRunner, tools: Tools) -> None:
+    result = run("packages", names=["socat", "chrony", "conntrack", "socat"])
+    assert result["packages"] == ["socat", "conntrack"]
+    update, install = apt_calls(tools)
+    assert update.endswith(" update")
+    assert install.endswith(" install --no-install-recommends socat conntrack")
+    assert "--force-confold" in install
+    assert "Dir::Etc" not in install
+
+
+def test_when_all_is_there_apt_is_not_even_called(run: ModuleRunner, tools: Tools) -> None:
+    assert not run("packages", names=["chrony"])["changed"]
+    assert apt_calls(tools) == []
+
+
+def test_a_source_is_used_alone_and_the_lists_of_the_others_stay(run: ModuleRunner, tools: Tools) -> None:
+    run("packages", names=["conntrack"], source="/etc/apt/sources.list.d/provision.sources")
+    for call in apt_calls(tools):
+        assert "-o Dir::Etc::sourcelist=/etc/apt/sources.list.d/provision.sources -o Dir::Etc::sourceparts=-" in call
+        assert "-o APT::Get::List-Cleanup=0" in call
+
+
+def test_check_mode_asks_and_does_nothing(run: ModuleRunner, tools: Tools) -> None:
+    result = run("packages", check=True, names=["conntrack", "chrony"])
+    assert result["diff"] == [{"before": "", "after": "conntrack"}]
+    assert apt_calls(tools) == []
+
+
+def test_absent_removes_only_what_is_installed(run: ModuleRunner, tools: Tools) -> None:
+    assert run("packages", state="absent", names=["chrony", "socat"])["packages"] == ["chrony"]
+    assert [call.split()[-2:] for call in apt_calls(tools)] == [["purge", "chrony"]]
+
+
+def test_a_failure_stops_with_apts_words(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
+    result = run("packages", names=["conntrack"])
+    assert "apt-get update: E: Unable to locate package" in result["msg"]
+    assert len(apt_calls(tools)) == 1
+
+
+def test_where_there_is_no_dpkg_dnf_does_it(
+    run: ModuleRunner, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dpkg-query", "apt-get"):
+        (tools.directory / name).unlink()
+    for name in ("sh", "test"):
+        (tools.directory / name).symlink_to(f"/bin/{name}")
+    monkeypatch.setenv("PATH", str(tools.directory))
+    tools.add("rpm", '[ "$3" = chrony ]')
+    tools.add("dnf")
+    assert run("packages", names=["chrony", "socat"])["packages"] == ["socat"]
+    assert tools.calls()[-1] == "dnf -y -q install --setopt=install_weak_deps=False socat"
+    assert run("packages", state="absent", names=["chrony", "socat"])["packages"] == ["chrony"]
+    assert tools.calls()[-1] == "dnf -y -q remove chrony"
