@@ -88,17 +88,26 @@ def processes():
     return names
 
 
+def open_files(pid):
+    """Yield what a process has open. It goes on opening and closing files meanwhile, and may end."""
+    try:
+        entries = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            yield os.readlink(f"/proc/{pid}/fd/{entry}")
+        except OSError:
+            continue
+
+
 def ports_listening(wanted, names):
     """Return {port: process name} of the wanted ports that something listens on."""
     tables = [facts.listeners(read(f"/proc/net/{table}"), wanted) for table in ("tcp6", "tcp")]
     inodes = {f"socket:[{inode}]": str(port) for table in tables for port, inode in table.items()}
     found = {str(port): "" for table in tables for port in table}
     for pid, name in names.items() if inodes else ():
-        try:
-            links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        found.update({inodes[link]: name for link in links if link in inodes})
+        found.update({inodes[link]: name for link in open_files(pid) if link in inodes})
     return found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import socket
 
 import pytest
 
-from tests.unit.module_runner import PLUGINS, ModuleRunner  # also makes module_utils importable
+from tests.unit.module_runner import PLUGINS, ModuleRunner, load  # also makes module_utils importable
 
 from ansible.module_utils import host_facts as facts  # isort: skip  # type: ignore[attr-defined]
 
@@ -153,6 +155,22 @@ def test_the_module_reads_this_machine(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert host["kubernetes"].keys() == {
         "kubelet_conf", "admin_conf", "manifests", "kubelet_version", "cluster_ca_fingerprint", "api_ready",
     }  # fmt: skip
+
+
+def test_a_file_that_is_closed_meanwhile_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("probe")
+    real = os.readlink
+
+    def readlink(path: str) -> str:
+        if path.endswith("/0"):
+            raise FileNotFoundError(path)
+        return real(path)
+
+    monkeypatch.setattr(module.os, "readlink", readlink)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        inode = f"socket:[{os.fstat(server.fileno()).st_ino}]"
+        assert inode in set(module.open_files(os.getpid()))
+    assert list(module.open_files(1 << 30)) == []
 
 
 def test_the_module_and_its_helpers_need_no_python_newer_than_nodes_have() -> None:
