@@ -72,9 +72,13 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
 
 
 def _row(name: str, values: Sequence[float], limit: str) -> str:
-    shown = " | ".join(f"{value:.2f}" if value < 10 else f"{value:.0f}" for value in values)
-    middle = statistics.median(values)
-    return f"| {name} | {shown} | {middle:.2f} | {limit} |"
+    cells = [_number(value) for value in (*values, statistics.median(values))]
+    return f"| {name} | {' | '.join(cells)} | {limit} |"
+
+
+def _number(value: float) -> str:
+    """Seconds and ratios as they are read: 1.62, 12.4, 85."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}".removesuffix(".0")
 
 
 def _limit_first(figures: Figures) -> str:
