@@ -72,11 +72,41 @@ def test_a_mirror_serves_every_registry_of_the_catalog_and_the_site_may_say_othe
     assert list(files["quay.io"]["host"]) == ["https://a.example", "https://b.example"]
 
 
-def test_without_a_mirror_images_come_from_their_registries() -> None:
-    assert containerd().value("__containerd_registries") == []
+def test_one_endpoint_may_be_written_without_a_list() -> None:
+    role = containerd(containerd_registry_mirrors={"quay.io": "https://a.example"})
+    (item,) = [item for item in role.value("__containerd_registries") if "template" in item]
+    assert tomllib.loads(role.render(item["template"], **item["variables"]))["server"] == "https://a.example"
+
+
+def test_the_endpoints_of_a_mirror_that_is_gone_are_asked_no_more() -> None:
+    role = containerd(containerd_registry_mirrors={"quay.io": ["https://a.example"]})
+    absent = {Path(i["dest"]).parent.name for i in role.value("__containerd_registries") if i.get("state") == "absent"}
+    assert absent == {"docker.io", "ghcr.io", "nvcr.io", "registry.k8s.io"}
+
+
+@pytest.mark.skipif(not shutil.which("containerd"), reason="containerd is not at hand: there is no bundle")
+def test_what_others_drop_in_is_read(tmp_path: Path) -> None:
+    """The GPU toolkit adds its runtime in conf.d, without which it would edit our file."""
+    drop_ins = tmp_path / "conf.d"
+    drop_ins.mkdir()
+    runtime = f"[plugins.'{CRI}.runtime'.containerd.runtimes.nvidia]\n  runtime_type = 'io.containerd.runc.v2'\n"
+    (drop_ins / "99-nvidia.toml").write_text("version = 3\n" + runtime)
+    config = tmp_path / "config.toml"
+    config.write_text(containerd().render("config.toml.j2").replace("/etc/containerd/conf.d", str(drop_ins)))
+
+    dumped = subprocess.run(
+        ["containerd", "--config", config, "config", "dump"], capture_output=True, text=True, check=True
+    )
+
+    runtimes = tomllib.loads(dumped.stdout)["plugins"][f"{CRI}.runtime"]["containerd"]["runtimes"]
+    assert set(runtimes) == {"runc", "nvidia"}
+    assert runtimes["runc"]["options"]["SystemdCgroup"] is True
 
 
 def test_a_proxy_is_in_the_units_environment() -> None:
     unit = containerd(containerd_proxy={"https_proxy": "http://proxy:3128"}).render("containerd.service.j2")
     assert 'Environment="HTTPS_PROXY=http://proxy:3128"' in unit
+    # systemd takes % for the beginning of a specifier.
+    password = containerd(containerd_proxy={"https_proxy": "http://me:p%40ss@proxy:3128"})
+    assert "me:p%%40ss@proxy" in password.render("containerd.service.j2")
     assert "Environment" not in containerd().render("containerd.service.j2")

@@ -39,13 +39,65 @@ def test_sysctl_reads_the_settings(tmp_path: Path) -> None:
         assert line in shown.stdout
 
 
-def test_the_bundles_packages_are_taken_where_there_is_one() -> None:
-    role = host()
-    source = role.render("provision.sources.j2")
-    assert "URIs: http://10.77.0.1:8080/apt/debian-13/" in source
-    assert "Signed-By:" in source
+def deb822(text: str) -> dict[str, str]:
+    """The fields of one stanza."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return dict(line.split(": ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(("system", "version"), [("debian", "12"), ("debian", "13"), ("ubuntu", "24.04")])
+def test_the_bundles_packages_are_taken_where_there_is_one(system: str, version: str) -> None:
+    machine = {**host().variables["cluster_host"], "os_id": system, "os_version": version}
+    role = host(cluster_host=machine)
+    assert deb822(role.render("provision.sources.j2")) == {
+        "Types": "deb",
+        "URIs": f"http://10.77.0.1:8080/apt/{system}-{version}/",
+        "Suites": "./",
+        "Signed-By": "/etc/apt/keyrings/provision.asc",
+    }
     assert role.value("__host_mirrored") is True
-    assert host(cluster_mirror_url="").value("__host_mirrored") is False
+
+
+def items(role: Role) -> dict[str, dict[str, Any]]:
+    """The files of a role that has no bundle's key to read, by destination."""
+    role.variables["__host_package_key"] = "key\n"
+    return {item["dest"]: item for item in role.value("__host_files")}
+
+
+@pytest.mark.parametrize(("family", "url"), [("debian", ""), ("redhat", "http://10.77.0.1:8080")])
+def test_without_a_mirror_or_apt_the_systems_own_sources_are_used(family: str, url: str) -> None:
+    role = host(family, cluster_mirror_url=url)
+    assert role.value("__host_mirrored") is False
+    found = items(role)
+    for name in ("/etc/apt/keyrings/provision.asc", "/etc/apt/sources.list.d/provision.sources"):
+        assert found[name]["state"] == "absent"
+
+
+@pytest.mark.parametrize(
+    ("family", "servers", "file", "included"),
+    [
+        ("debian", [], "/etc/chrony/conf.d/provision.conf", False),
+        ("debian", ["a", "b"], "/etc/chrony/conf.d/provision.conf", False),
+        ("redhat", [], "/etc/chrony.d/provision.conf", False),
+        ("redhat", ["a", "b"], "/etc/chrony.d/provision.conf", True),
+    ],
+)
+def test_the_time_service_reads_the_sites_servers(family: str, servers: list[str], file: str, included: bool) -> None:
+    role = host(family, host_time_servers=servers)
+    found = items(role)
+    assert found[file]["state"] == "file"
+    assert found["/etc/chrony.conf"]["block"] == (f"include {file}" if included else "")
+    directives = role.render("chrony.conf.j2").splitlines()[1:]
+    assert directives == [*(f"server {name} iburst" for name in servers), "makestep 1 3", "rtcsync"]
+
+
+def test_where_another_keeps_the_clock_its_configuration_is_left_alone() -> None:
+    assert items(host(host_time_sync_enabled=False))["/etc/chrony/conf.d/provision.conf"]["state"] == "absent"
+
+
+def test_modules_are_one_a_line() -> None:
+    lines = host(host_kernel_modules=["rbd"]).render("modules.conf.j2").splitlines()[1:]
+    assert lines == ["overlay", "br_netfilter", "nf_conntrack", "rbd"]
 
 
 @pytest.mark.parametrize("family", ["debian", "redhat"])
