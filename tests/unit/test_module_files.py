@@ -84,6 +84,12 @@ def test_a_block_leaves_the_rest_of_the_file_alone(
     assert not run("files", items=[item])["changed"]
 
 
+def test_no_block_in_no_file_needs_no_file(run: ModuleRunner, tmp_path: Path) -> None:
+    item = {"dest": str(tmp_path / "chrony.conf"), "block": "", "marker": "time"}
+    assert not run("files", items=[item])["changed"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_removes_directories_links_and_files(run: ModuleRunner, tmp_path: Path) -> None:
     (tmp_path / "d" / "e").mkdir(parents=True)
     (tmp_path / "d" / "e" / "f").write_text("x")

@@ -20,6 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     made = Tools(tmp_path, monkeypatch)
+    monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)
     made.add("dpkg-query", DPKG)
     made.add("apt-get", '[ "$DEBIAN_FRONTEND" = noninteractive ] || exit 9')
     return made
