@@ -68,7 +68,9 @@ def main():
     if found and not module.check_mode:
         try:
             if shutil.which("kubeadm"):
-                run("kubeadm", "reset", "--force", "--cri-socket", module.params["cri_socket"])
+                # etcd runs beside Kubernetes: kubeadm would take its data directory for one of its own and empty it.
+                skipped = ("--skip-phases", "preflight,remove-etcd-member")
+                run("kubeadm", "reset", "--force", *skipped, "--cri-socket", module.params["cri_socket"])
         except KubeadmError as error:
             module.fail_json(msg=str(error))
         remove(traces())
