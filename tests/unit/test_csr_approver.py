@@ -120,7 +120,7 @@ def test_the_program_approves_through_kubectl(tmp_path: Path, dry: bool) -> None
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(
         f'#!/bin/sh\ncase "$*" in *signingrequests*) cat {tmp_path}/requests.json;;'
-        f' *configmap*) cat {tmp_path}/nodes.json;;'
+        f" *configmap*) cat {tmp_path}/nodes.json;;"
         f' *approve*) echo "$*" >> {tmp_path}/said;; esac\n'
     )
     kubectl.chmod(0o755)

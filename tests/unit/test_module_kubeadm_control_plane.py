@@ -1,0 +1,144 @@
+"""A control plane changes only what its configuration changes, and comes back when that does not work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .module_runner import ModuleRunner, load
+
+OLD, NEW = "kubernetesVersion: v1.36.4\nold\n", "kubernetesVersion: v1.36.4\nnew\n"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    return ModuleRunner(monkeypatch, capsys)
+
+
+class Plane:
+    """A control plane whose three manifests are files, and whose components always (or never) work."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, applied: str | None = OLD) -> None:
+        self.module = load("kubeadm_control_plane")
+        self.manifests, self.applied = root / "manifests", root / "kubeadm.yaml"
+        self.manifests.mkdir()
+        self.wanted = {name: f"{name} 1\n" for name in self.module.COMPONENTS}
+        for name, text in self.wanted.items():
+            (self.manifests / f"{name}.yaml").write_text(text)
+        if applied is not None:
+            self.applied.write_text(applied)
+        self.waited: list[str] = []
+        self.broken: set[str] = set()
+        self.names = {"127.0.0.1"}
+        self.deaf: list[str] = []
+        own = self.module.ControlPlane
+        monkeypatch.setattr(self.module, "MANIFESTS", str(self.manifests))
+        monkeypatch.setattr(self.module, "APPLIED", str(self.applied))
+        self.notes: dict[str, str] = {}
+        monkeypatch.setattr(self.module, "unready", lambda _peers: self.deaf)
+        monkeypatch.setattr(self.module, "config_map", lambda *_: ({}, self.notes))
+        monkeypatch.setattr(self.module, "kubectl", lambda *words, **_: self.notes.update([words[-1].split("=", 1)]))
+        monkeypatch.setattr(self.module, "wait_until", lambda *_a, **_k: None)
+        monkeypatch.setattr(own, "wanted_manifests", lambda _self: self.wanted)
+        monkeypatch.setattr(own, "certificate_names", lambda _self: self.names)
+        monkeypatch.setattr(own, "renew_certificate", lambda _self: self.waited.append("certificate"))
+        monkeypatch.setattr(own, "create", lambda _self: self.waited.append("create"))
+        monkeypatch.setattr(own, "wait", lambda _self, component, _since: self._wait(component))
+
+    def _wait(self, component: str) -> None:
+        self.waited.append(component)
+        if component in self.broken:
+            raise self.module.KubeadmError(f"{component} does not work")
+
+    def text(self, component: str) -> str:
+        return (self.manifests / f"{component}.yaml").read_text()
+
+
+def call(run: ModuleRunner, plane: Plane, config: str = OLD, **other: Any) -> dict[str, Any]:
+    return run(
+        plane.module, config=config, address="10.0.0.1", **{"cert_sans": ["127.0.0.1"], "peers": ["10.0.0.2"], **other}
+    )
+
+
+def test_an_unchanged_member_is_left_alone(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    result = call(run, plane)
+    assert (result["changed"], result["action"], plane.waited) == (False, "none", [])
+
+
+def test_only_the_changed_component_restarts(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted["kube-scheduler"] = "kube-scheduler 2\n"
+    planned = call(run, plane, NEW, check=True)
+    assert planned["changed"]
+    assert [part["after"] for part in planned["diff"]] == ["kube-scheduler 2\n"]
+    assert (plane.waited, plane.applied.read_text(), plane.text("kube-scheduler")) == ([], OLD, "kube-scheduler 1\n")
+    result = call(run, plane, NEW)
+    assert (result["action"], plane.waited[0]) == ("kube-scheduler", "kube-scheduler")
+    assert plane.applied.read_text() == NEW
+    assert not call(run, plane, NEW)["changed"]
+
+
+def test_what_does_not_come_up_is_put_back(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted["kube-apiserver"] = "kube-apiserver --no-such-flag\n"
+    plane.broken = {"kube-apiserver"}
+    result = call(run, plane, NEW)
+    assert result["failed"]
+    assert "kube-apiserver does not work" in result["msg"]
+    assert (plane.text("kube-apiserver"), plane.applied.read_text()) == ("kube-apiserver 1\n", OLD)
+
+
+def test_nothing_is_touched_while_another_control_plane_is_down(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted["kube-apiserver"], plane.deaf = "kube-apiserver 2\n", ["10.0.0.2"]
+    result = call(run, plane, NEW)
+    assert result["failed"]
+    assert "10.0.0.2" in result["msg"]
+    assert plane.text("kube-apiserver") == "kube-apiserver 1\n"
+
+
+def test_a_change_that_failed_is_not_tried_on_the_next_one(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted["kube-apiserver"], plane.broken = "kube-apiserver 2\n", {"kube-apiserver"}
+    call(run, plane, NEW, attempt="100.5")
+    assert plane.notes == {"provision/failed": "100.5 on 10.0.0.1"}
+    plane.waited.clear()
+    assert "the change failed on 10.0.0.1" in call(run, plane, NEW, attempt="100.5")["msg"]
+    assert plane.waited == []
+    plane.broken.clear()
+    assert call(run, plane, NEW, attempt="200.5")["action"] == "kube-apiserver"
+
+
+def test_a_name_more_renews_the_certificate_alone(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    result = call(run, plane, cert_sans=["127.0.0.1", "k8s.example.org"])
+    assert (result["action"], plane.waited) == ("certificate", ["certificate"])
+    assert "k8s.example.org" in result["diff"][0]["after"]
+
+
+def test_another_version_is_refused(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = call(run, Plane(tmp_path, monkeypatch), OLD.replace("36.4", "37.0"))
+    assert result["failed"]
+    assert "provision upgrade" in result["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_host_that_was_not_finished_is_brought_up(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    plane = Plane(tmp_path, monkeypatch, applied=None)
+    result = call(run, plane, NEW, check=check)
+    assert (result["changed"], result["action"]) == (True, "created")
+    assert plane.applied.exists() is not check
+    assert plane.waited == ([] if check else ["create"])

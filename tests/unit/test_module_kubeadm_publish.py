@@ -1,0 +1,73 @@
+"""What belongs to the cluster is published once for each change, and kube-proxy restarts only for its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .module_runner import ModuleRunner, load
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    return ModuleRunner(monkeypatch, capsys)
+
+
+class Cluster:
+    """A cluster whose ConfigMaps are dictionaries; kubeadm's phases may change the one of kube-proxy."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.module = load("kubeadm_publish")
+        self.proxy, self.notes = {"config.conf": "mode: nftables"}, {"other": "note"}
+        self.after: dict[str, str] = {}
+        self.said: list[str] = []
+        monkeypatch.setattr(self.module, "ADMIN", str(root))
+        monkeypatch.setattr(self.module, "config_map", self._config_map)
+        monkeypatch.setattr(self.module, "run", self._kubeadm)
+        monkeypatch.setattr(self.module, "kubectl", self._kubectl)
+        monkeypatch.setattr(self.module, "write_private", lambda *_: "kubeadm.yaml")
+
+    def _config_map(self, name: str, _address: str) -> tuple[dict[str, str], dict[str, str]]:
+        return (dict(self.proxy), {}) if name == "kube-proxy" else ({}, self.notes)
+
+    def _kubeadm(self, *words: str) -> None:
+        self.said.append(" ".join(words[3:5]))
+        self.proxy.update(self.after)
+
+    def _kubectl(self, *words: str, **_: Any) -> None:
+        self.said.append(next(word for word in words if word in {"apply", "rollout", "annotate"}))
+        if "annotate" in words:
+            self.notes.update([words[-1].split("=", 1)])
+
+
+def publish(run: ModuleRunner, cluster: Cluster, text: str = "a", **other: Any) -> dict[str, Any]:
+    return run(cluster.module, config="x", cluster_config=text, manifest="m", address="10.0.0.1", **other)
+
+
+def test_a_change_is_published_once(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    assert publish(run, cluster, check=True)["changed"]
+    assert cluster.said == []
+    assert publish(run, cluster)["changed"]
+    assert cluster.said == ["upload-config all", "bootstrap-token --config", "addon kube-proxy", "apply", "annotate"]
+    assert not publish(run, cluster)["changed"]
+    assert publish(run, cluster, "b", check=True)["changed"]
+
+
+def test_kube_proxy_restarts_for_its_own_settings(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    cluster.after = {"config.conf": "mode: iptables"}
+    publish(run, cluster)
+    assert "rollout" in cluster.said
+
+
+def test_before_the_cluster_all_of_it_is_to_be_published(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    monkeypatch.setattr(cluster.module, "ADMIN", str(tmp_path / "missing"))
+    assert publish(run, cluster, check=True)["changed"]
