@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible.errors import AnsibleModuleError
 from ansible.plugins.action import ActionBase
 
 NOT_ROOT = {
@@ -21,7 +22,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return the module's result; a host on which we cannot become root is refused in preflight's form."""
         super().run(tmp, task_vars)
         before = time.time()
-        result: dict[str, Any] = self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
+        result = self._probed(task_vars)
         after = time.time()
         host = result.get("host")
         if host:
@@ -29,6 +30,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             host["clock_skew_s"] = round(host["time_epoch"] - (before + after) / 2, 3)
         elif not result.get("unreachable") and _is_about_sudo(result):
             result.update(failed=True, provision_problems=[NOT_ROOT], msg=f"{NOT_ROOT['message']}: {NOT_ROOT['hint']}")
+        return result
+
+    def _probed(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """The module's result. Mitogen raises what Ansible's own connection returns when sudo wants a password."""
+        try:
+            result: dict[str, Any] = self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
+        except AnsibleModuleError as error:
+            if not _is_about_sudo({"msg": str(error)}):
+                raise
+            return {"msg": str(error)}
         return result
 
 
