@@ -234,7 +234,9 @@ def test_a_chart_without_a_checksum_is_not_installed(provider: str) -> None:
 
 
 def test_calico_gets_its_definitions_first_and_the_site_has_the_last_word() -> None:
-    definitions, calico = charts("calico", network_chart_values={"whisker": {"enabled": True}}).value("__network_releases")
+    definitions, calico = charts("calico", network_chart_values={"whisker": {"enabled": True}}).value(
+        "__network_releases"
+    )
 
     assert definitions["apply"] is True
     assert definitions["values"] == {}
