@@ -196,7 +196,7 @@ def reconcile(module, plane, applied):
     """Bring a member to the wanted configuration; returns (what was done, diff)."""
     before, after = version_of(applied), version_of(plane.config)
     if before != after:
-        raise KubeadmError(f"this control plane runs {before}; `provision upgrade` brings it to {after}")
+        raise KubeadmError(f"this control plane runs {before}, not {after}; its version cannot be changed yet")
     wanted = plane.wanted_manifests()
     current = {name: (read(os.path.join(MANIFESTS, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
     todo = [name for name in COMPONENTS if wanted[name] != current[name]]

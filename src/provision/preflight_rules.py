@@ -64,6 +64,7 @@ class Machine:
 class Settings:
     """What the operator allows and asks for. Memory in MiB (0: by role), times in seconds."""
 
+    version: str = ""
     api_mode: str = "local"
     api_port: int = 8443
     vip: str = ""
@@ -206,11 +207,19 @@ def vip_free(machine: Machine, site: Site) -> Iterator[Problem]:
 def other_cluster(machine: Machine, site: Site) -> Iterator[Problem]:
     """A host that belongs to another cluster is never taken over."""
     own = machine.probe["kubernetes"]["cluster_ca_fingerprint"]
-    hint = "run `provision reset` for the cluster it belongs to, or take the host out of this site"
+    hint = "take the host out of this site, or run `kubeadm reset` there after you made sure that nobody needs it"
     if machine.is_member and not site.exists:
         yield Problem("membership", "belongs to a cluster whose control planes are not in this site", hint)
     elif machine.is_member and own and own != _leader(site, site.leader, "kubernetes", "cluster_ca_fingerprint", own):
         yield Problem("membership", f"belongs to another cluster than {site.leader} (its CA differs)", hint)
+
+
+def version(machine: Machine, site: Site) -> Iterator[Problem]:
+    """A cluster that runs never changes its version because a setting or its default did."""
+    running, wanted = machine.probe["kubernetes"]["kubelet_version"], site.settings.version.removeprefix("v")
+    if machine.is_member and running and wanted and running != wanted:
+        hint = f"set cluster_version to {running}: the version of a running cluster cannot be changed yet"
+        yield Problem("version", f"runs Kubernetes {running}, the site says {wanted}", hint)
 
 
 def other_etcd(machine: Machine, site: Site) -> Iterator[Problem]:
@@ -234,10 +243,11 @@ def etcd_membership(machine: Machine, site: Site) -> Iterator[Problem]:
         return
     node = machine.name.lower()
     if members.get(node):
-        hint = f"run `provision node remove {machine.name}`, then `provision node add {machine.name}`"
+        hint = "bring /var/lib/etcd back, or take the host out of the group etcd and its member out with etcdctl"
         yield Problem("etcd", "is a member of the etcd cluster but has lost its data", hint)
     elif node not in members:
-        yield Problem("etcd", "is no member of the etcd cluster that runs", f"run `provision node add {machine.name}`")
+        hint = "take it out of the group etcd: an etcd cluster that runs cannot be given more members yet"
+        yield Problem("etcd", "is no member of the etcd cluster that runs", hint)
 
 
 def _leader(site: Site, name: str, part: str, key: str, default: str) -> str:
@@ -270,7 +280,7 @@ def disk(machine: Machine, _site: Site) -> Iterator[Problem]:
 
 REFUSALS = (
     root, operating_system, architecture, cgroups, swap, clock, memory, address, ports,
-    vip_place, vip_free, other_cluster, other_etcd, etcd_membership,
+    vip_place, vip_free, other_cluster, version, other_etcd, etcd_membership,
 )  # fmt: skip
 WARNINGS = (twins, time_service, disk)
 

@@ -9,7 +9,7 @@ Data = Mapping[str, Any]
 Row = dict[str, Any]
 Hosts = Mapping[str, Data | None]
 
-# Days: kubeadm renews at every upgrade, so a certificate that is this near its end was forgotten.
+# Days: enough to renew a certificate without haste.
 CERTIFICATE_WARNING = 30
 # etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
 ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
@@ -130,7 +130,7 @@ def host_problems(hosts: Hosts) -> list[Row]:
                 problem(
                     "reachable",
                     f"{name} does not answer over ssh",
-                    "start it, or take it out with `provision node remove`",
+                    "start it, or take it out of the site",
                 )
             )
             continue
@@ -205,12 +205,19 @@ def etcd_problems(etcd: Data) -> list[Row]:
 def certificate_problems(rows: Iterable[Data]) -> list[Row]:
     """Certificates near their end."""
     return [
-        problem(
-            "certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", "`provision certificates renew`"
-        )
+        problem("certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", renewal(row["name"]))
         for row in rows
         if row["days_left"] < CERTIFICATE_WARNING
     ]
+
+
+def renewal(path: str) -> str:
+    """How the certificate in a file gets a new life."""
+    if path.startswith("/etc/etcd/"):
+        return "delete it and its key there, then run `provision cluster`, which makes what is missing"
+    if path.startswith("/var/lib/kubelet/"):
+        return "the kubelet renews it by itself: journalctl -u kubelet there tells why it did not"
+    return "run `kubeadm certs renew all` there, then restart the control plane's pods"
 
 
 def ends(days: int) -> str:

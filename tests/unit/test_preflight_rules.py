@@ -30,7 +30,7 @@ PROBE: dict[str, Any] = {
     "ports_listening": {},
     "systemd": True,
     "vip": {"address": "10.0.0.10", "held": False, "answers": False, "mac": "", "interface": "eth0", "prefix": 24},
-    "kubernetes": {"kubelet_conf": False, "cluster_ca_fingerprint": ""},
+    "kubernetes": {"kubelet_conf": False, "cluster_ca_fingerprint": "", "kubelet_version": ""},
     "etcd": {"data_dir_present": False, "ca_fingerprint": "", "version": "", "members": {}},
 }
 CONTROL_PLANE = frozenset({"control_plane", "etcd", "node", "k8s", "balancer"})
@@ -157,6 +157,25 @@ def test_a_member_of_another_cluster_is_never_taken_over() -> None:
     stranger = machine(2, **(MEMBER | {"kubernetes.cluster_ca_fingerprint": "theirs"}))
     assert checks(stranger, leader, exists=True) == ["membership"]
     assert checks(machine(2, **MEMBER), leader, exists=True) == []
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "found"),
+    [
+        ("1.36.4", "1.36.4", []),
+        ("1.36.4", "v1.36.4", []),
+        ("1.36.4", "1.36.5", ["version"]),
+        ("1.36.4", "1.35.4", ["version"]),
+        ("", "1.36.4", []),
+    ],
+)
+def test_a_running_cluster_does_not_change_its_version(running: str, wanted: str, found: list[str]) -> None:
+    member = machine(1, **(MEMBER | {"kubernetes.kubelet_version": running}))
+    assert checks(member, exists=True, version=wanted) == found
+
+
+def test_a_kubelet_that_never_joined_may_have_any_version() -> None:
+    assert checks(machine(1, **{"kubernetes.kubelet_version": "1.35.4"}), version="1.36.4") == []
 
 
 def test_another_etcd_authority_is_refused() -> None:

@@ -27,7 +27,9 @@ def _sandbox() -> None:
 @app.command()
 def up(
     inventory: Inventory,
-    spare: Annotated[bool, typer.Option("--spare", help="One machine more, for `provision node add`.")] = False,
+    spare: Annotated[
+        bool, typer.Option("--spare", help="One machine more, which the inventory does not name yet.")
+    ] = False,
     bundle: Annotated[
         Path | None,
         typer.Option(
