@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from provision.status_report import build
+from provision.status_report import build, nobody_answers
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,11 +25,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         cluster = next((found for found in clusters if found), None)
         known = next((hostvars[name] for name in names if "cluster_leader" in hostvars[name]), None)
         if known is None:
-            message = "no host of the site answers"
-            return {
-                "changed": False,
-                "provision_status": {"problems": [{"check": "reachable", "message": message, "hint": ""}]},
-            }
+            words = {name: (hostvars[name].get("__cluster_probe") or {}).get("msg", "") for name in names}
+            return {"changed": False, "provision_status": nobody_answers(words)}
         return {"changed": False, "provision_status": build(self._site(known, hostvars), hosts, cluster)}
 
     @staticmethod

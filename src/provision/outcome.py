@@ -77,7 +77,7 @@ _CAUSES = (
     ),
 )
 _WRAPPING = re.compile(
-    r"Failed to connect to the host via ssh: |"
+    r"^Task failed: |Failed to connect to the host via ssh: |"
     r"Data could not be sent to remote host .*? can be reached over ssh: |"
     r"^.*EOF on stream; last \d+ lines received:",
     re.MULTILINE,
@@ -87,16 +87,24 @@ _NOISE = re.compile(r"^(?:Pseudo-terminal will not be allocated|Warning: Permane
 
 def words_of(failure: Failure) -> str:
     """What to quote: the tool's last words, freed of the wrapping that ssh connections get."""
-    if not failure.unreachable:
-        return failure.words
-    lines = [line.strip() for line in _WRAPPING.sub("", failure.words).splitlines()]
-    return "\n".join(line for line in lines if line and not _NOISE.match(line)) or failure.words
+    return unwrapped(failure.words) if failure.unreachable else failure.words
+
+
+def unwrapped(words: str) -> str:
+    """What ssh itself said."""
+    lines = [line.strip() for line in _WRAPPING.sub("", words).splitlines()]
+    return "\n".join(line for line in lines if line and not _NOISE.match(line)) or words
 
 
 def meaning_of(failure: Failure) -> tuple[str, str]:
     """What an unreachable host's words mean, and what helps; empty where nobody knows better than ssh."""
-    found = next((cause for cause in _CAUSES if cause.pattern.search(failure.words)), None)
-    return (found.meaning, found.hint) if found and failure.unreachable else ("", "")
+    return why_unreachable(failure.words) if failure.unreachable else ("", "")
+
+
+def why_unreachable(words: str) -> tuple[str, str]:
+    """What these words of ssh or sudo mean, and what helps; empty where nobody knows better than them."""
+    found = next((cause for cause in _CAUSES if cause.pattern.search(words)), None)
+    return (found.meaning, found.hint) if found else ("", "")
 
 
 def error_of(result: RunResult, finished: Finished, *, command: str, site: Path) -> ProvisionError | None:

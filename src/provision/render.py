@@ -61,12 +61,18 @@ def interactive() -> bool:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console on the stream that messages go to now; honours NO_COLOR and TERM=dumb."""
+    """A rich console on the stream that messages go to now; honours TERM=dumb, and NO_COLOR for bold and dim too."""
     from rich.console import Console
 
     stream = sys.stderr if stderr or is_json() else sys.stdout
     plain_width = None if stream.isatty() or "COLUMNS" in os.environ else 160
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), width=plain_width)
+    return Console(
+        file=stream,
+        highlight=False,
+        soft_wrap=not stream.isatty(),
+        width=plain_width,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
 
 def info(message: str) -> None:
@@ -104,6 +110,11 @@ def error(failure: ProvisionError) -> None:
             out.print(_with_label("hint", problem.hint))
 
 
+def hint(words: str) -> None:
+    """Say on standard error what helps, after a message that did not come from here."""
+    console(stderr=True).print(_with_label("hint", words))
+
+
 def _problems(failure: ProvisionError) -> Iterator[ProvisionError]:
     yield failure
     if isinstance(failure, InvalidInput):
@@ -131,12 +142,13 @@ def emit(data: Any, human: Human | None = None) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> Table:
-    """A plain table whose cells may hold rich renderables; anything else is shown as its text."""
+    """A plain table whose cells may hold rich renderables; anything else is shown as its text, never cut."""
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    made = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    heads = (Column(name, overflow="fold") for name in columns)
+    made = Table(*heads, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return made

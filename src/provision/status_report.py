@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from provision.outcome import unwrapped, why_unreachable
+
 Data = Mapping[str, Any]
 Row = dict[str, Any]
 Hosts = Mapping[str, Data | None]
@@ -42,6 +44,15 @@ def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
     if not site["vip"]:
         del status["vip"]
     return {**status, "problems": problems(site, hosts, cluster, status)}
+
+
+def nobody_answers(words: Mapping[str, str]) -> Row:
+    """The status of a site of which no host was reached; `words` are what ssh said of each."""
+    host, said = next(iter(words.items()), ("", ""))
+    told = unwrapped(str(said)).splitlines()
+    reason = f": {host}: {told[-1]}" if told else ""
+    hint = why_unreachable(str(said))[1] or "`provision preflight` tells why for each host"
+    return {"reached": False, "problems": [problem("reachable", f"no host of the site answers{reason}", hint)]}
 
 
 def vip(site: Data, hosts: Hosts) -> Row:

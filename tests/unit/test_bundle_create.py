@@ -161,3 +161,10 @@ def test_the_bill_of_materials_follows_its_schema(tmp_path: Path) -> None:
     create.create(plan(tmp_path, small_catalog(tmp_path / "c.yml")), Source.BUILD)
     validator = validation.JsonStrictValidator(schema.SchemaVersion.V1_6)
     assert validator.validate_str((tmp_path / "bundle" / sbom.NAME).read_text()) is None
+
+
+def test_an_unknown_distribution_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    wanted = plan(tmp_path, small_catalog(tmp_path / "c.yml"), distributions=("centos-7",))
+    with pytest.raises(InvalidInput, match="no packages for centos-7"):
+        create.create(wanted, Source.BUILD)
+    assert not wanted.directory.exists()

@@ -152,6 +152,13 @@ def test_a_port_in_use_is_named(bundle: Path, registry_program: Path) -> None:
             Server(bundle, "127.0.0.1", port, free_port()).start()
 
 
+@pytest.mark.parametrize("address", ["192.0.2.77", "no-such-host.invalid"])
+def test_an_address_that_is_not_ours_is_no_port_in_use(bundle: Path, registry_program: Path, address: str) -> None:
+    with pytest.raises(PreflightRefused) as refused:
+        Server(bundle, address, free_port(), free_port()).start()
+    assert refused.value.hint == "give one of this machine's own addresses with --address"
+
+
 def test_a_registry_that_ends_is_an_error_with_its_words(bundle: Path, registry_program: Path) -> None:
     registry_program.write_text("#!/bin/sh\necho no such storage >&2\nexit 3\n")
     with pytest.raises(PreflightRefused, match="no such storage"):

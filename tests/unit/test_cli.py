@@ -269,3 +269,50 @@ def test_a_setting_is_explained(
     assert _main(monkeypatch, "explain", "cluster_domain", "-i", site) == 0
     assert "cluster.local" in capsys.readouterr().out
     assert _main(monkeypatch, "explain", "cluster_domian", "-i", site) == 2
+
+
+@pytest.mark.parametrize("arguments", [["validate", "-o", "json"], ["cluster", "--nonsense", "-o", "json"]])
+def test_a_wrong_command_line_is_told_as_json_too(
+    arguments: list[str], fake: FakeRunner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main(monkeypatch, *arguments) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["kind"], error["exit_code"]) == ("UsageError", 2)
+
+
+def test_a_site_without_its_option_is_hinted_at(
+    site: Path, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main(monkeypatch, "validate", site) == 2
+    assert f"name the site with -i {site}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("provision explain cluster_vi", ["cluster_vip"]),
+        ("provision catalog list --kubernetes 1.36.4", ["1.36.4"]),
+    ],
+)
+def test_completion_knows_settings_and_versions(words: str, wanted: list[str]) -> None:
+    done = _provision(
+        _PROVISION_COMPLETE="complete_bash",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split()) - 1),
+        _TYPER_COMPLETE_ARGS=words,
+    )
+    assert done.stdout.split() == wanted
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bundle_that_is_not_there_is_made_with_its_version(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROVISION_CACHE_DIR", str(tmp_path))
+    place = tmp_path / "bundle" / "1.35.4"
+    if there:
+        place.mkdir(parents=True)
+    assert _main(monkeypatch, "bundle", "verify", "--version", "1.35.4") == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("is not a complete bundle" if there else "there is no bundle in") in told
+    assert "provision bundle create --version 1.35.4" in told

@@ -206,3 +206,28 @@ def test_etcd_members_are_asked_one_by_one_and_a_dead_one_is_a_row(monkeypatch: 
         ("m2", False, "timed out"),
         ("m3", True, ""),
     ]
+
+
+def test_a_site_that_nobody_reaches_says_why() -> None:
+    words = {
+        "m1": "Failed to connect to the host via ssh: ssh: connect to host 10.77.0.11 port 22: Connection timed out"
+    }
+    status = status_report.nobody_answers(words)
+    assert status["reached"] is False
+    assert status["problems"][0]["message"].endswith(
+        "m1: ssh: connect to host 10.77.0.11 port 22: Connection timed out"
+    )
+    assert "is the machine on" in status["problems"][0]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/etc/etcd/pki/server.crt", "delete it and its key"),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", "by itself"),
+        ("/etc/kubernetes/pki/apiserver.crt", "kubeadm certs renew all"),
+    ],
+)
+def test_a_certificate_near_its_end_comes_with_what_renews_it(path: str, says: str) -> None:
+    (found,) = status_report.certificate_problems([{"host": "m1", "name": path, "days_left": 3}])
+    assert says in found["hint"]

@@ -204,3 +204,24 @@ def test_the_history_and_one_run() -> None:
 
 def test_an_error_as_json_keeps_file_and_line() -> None:
     assert TaskFailed("no", location=Location("a.yml", 3)).as_dict()["line"] == 3
+
+
+def test_no_color_means_no_escapes_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdout", out := Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    render.show(render.table(("component",), [("kubelet",)]))
+    render.success("done")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_narrow_table_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    Console(file=out, width=20).print(
+        render.table(("name", "image"), [("kube", "registry.example.org/kube-apiserver")])
+    )
+    assert "…" not in out.getvalue()

@@ -265,7 +265,7 @@ def test_only_the_recorded_process_counts_as_the_server() -> None:
 
 def test_ssh_to_an_unknown_node_names_the_known(engine: _Engine, site: Path) -> None:
     _up(site)
-    with pytest.raises(PreflightRefused) as refused:
+    with pytest.raises(UsageError) as refused:
         sandbox.find_node(site, "nobody")
     assert refused.value.hint == "there are cp1, node1"
 

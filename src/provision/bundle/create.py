@@ -29,8 +29,11 @@ class Source(StrEnum):
 def create(plan: Plan, source: Source, mirror_url: str = "") -> Manifest:
     """Makes or completes the bundle; what is there and valid is kept. The manifest is written last, atomically.
 
-    Raises HostUnreachable (a download failed), TaskFailed (a build), or PreflightRefused (damage, no room, no program).
+    Raises HostUnreachable (a download failed), TaskFailed (a build), PreflightRefused (damage, no room, no program),
+    or InvalidInput (a distribution that the catalog does not know).
     """
+    for distribution in plan.distributions:  # a misspelt one is told before anything is downloaded
+        plan.catalog.packages(distribution)
     with files.locked(plan.directory.parent / f".{plan.directory.name}.lock"):
         plan.directory.mkdir(exist_ok=True)
         _check_room(plan)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import posixpath
 import re
@@ -274,10 +275,10 @@ def _require_free(address: str, port: int) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise PreflightRefused(
-                f"cannot serve on {address} port {port}: {error.strerror}",
-                hint="stop what uses the port, or choose another with --http-port and --registry-port",
-            ) from error
+            hint = "stop what uses the port, or choose another with --http-port and --registry-port"
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                hint = "give one of this machine's own addresses with --address"
+            raise PreflightRefused(f"cannot serve on {address} port {port}: {error.strerror}", hint=hint) from error
 
 
 def run(server: Server) -> int:
@@ -290,7 +291,8 @@ def run(server: Server) -> int:
         print(f"images: {server.registry}", flush=True)  # noqa: T201
         while not received:
             time.sleep(0.2)
-            if reason := server.failed():
+            # Ctrl-C reaches the registry too: that it ended is no failure then.
+            if (reason := server.failed()) and not received:
                 print(reason, file=sys.stderr)  # noqa: T201
                 return 1
     return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from provision import __version__, render
-from provision.errors import ProvisionError
+from provision.errors import ProvisionError, UsageError
 
 _LATE = {
     "bundle": ("provision.cli.bundle", "Everything a site installs, as one directory: make, check and serve it."),
@@ -53,7 +54,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start here: provision sandbox up -i SITE, then provision cluster -i SITE",
+    epilog="Start here: scripts/demo (in a clone) for a try on this machine, provision validate -i SITE for your own.",
 )
 
 
@@ -76,11 +77,29 @@ def main() -> None:
     """Run the command line; ends the process with the exit code that `errors` documents."""
     try:
         app(prog_name="provision")
+    except SystemExit as ended:
+        _explain_usage(ended, sys.argv[1:])
+        raise
     except ProvisionError as error:
         if render.is_json():
             render.emit({"error": error.as_dict()})
         render.error(error)
         sys.exit(error.exit_code)
+
+
+def _explain_usage(ended: SystemExit, arguments: list[str]) -> None:
+    """Add to what typer said of a wrong command line: a hint, and with `--output json` the document."""
+    said = getattr(ended.__context__, "format_message", None)
+    if ended.code != UsageError.exit_code or said is None:
+        return
+    error = UsageError(said())
+    if error.message.startswith("Missing option '--inventory'"):
+        site = next((word for word in arguments[1:] if Path(word).exists()), "SITE")
+        error.hint = f"name the site with -i {site}, or in PROVISION_INVENTORY"
+        render.hint(error.hint)
+    if render.is_json() or "json" in arguments:
+        render.configure(format="json")
+        render.emit({"error": error.as_dict()})
 
 
 from provision.cli import cluster, site  # noqa: E402, F401 - they add their commands to `app`

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision import paths, render
-from provision.cli.options import TEXT, Output, Verbose
-from provision.errors import UsageError
+from provision.cli.options import TEXT, Output, Verbose, versions
+from provision.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from provision.bundle.manifest import Manifest
@@ -45,7 +45,10 @@ Directory = Annotated[
     ),
 ]
 Version = Annotated[
-    str | None, typer.Option("--version", metavar="X.Y.Z", help="Kubernetes version; by default the newest known.")
+    str | None,
+    typer.Option(
+        "--version", metavar="X.Y.Z", autocompletion=versions, help="Kubernetes version; by default the newest known."
+    ),
 ]
 
 
@@ -128,10 +131,18 @@ def _place(directory: Path | None, version: str) -> Path:
 
 def _existing(directory: Path | None, version: str | None) -> Path:
     from provision import catalog
+    from provision.bundle import manifest
 
     if directory and version:
         raise UsageError("--directory and --version name the same thing twice", hint="leave one of them out")
-    return _place(directory, (version or catalog.load().default_version).removeprefix("v"))
+    release = (version or catalog.load().default_version).removeprefix("v")
+    place = _place(directory, release)
+    if not (place / manifest.NAME).exists():
+        what = f"{place} is not a complete bundle" if place.exists() else f"there is no bundle in {place}"
+        raise InvalidInput(
+            what, hint=f"provision bundle create {f'--directory {directory}' if directory else f'--version {release}'}"
+        )
+    return place
 
 
 def _summary(made: Manifest) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision import render
-from provision.cli.options import TEXT, Output, Verbose
+from provision.cli.options import TEXT, Output, Verbose, versions
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,8 @@ def _catalog() -> None:
 @app.command("list")
 def list_(
     kubernetes: Annotated[
-        str | None, typer.Option("--kubernetes", metavar="VERSION", help="What goes with this version.")
+        str | None,
+        typer.Option("--kubernetes", metavar="VERSION", autocompletion=versions, help="What goes with this version."),
     ] = None,
     output: Output = TEXT,
     verbose: Verbose = 0,

@@ -10,7 +10,7 @@ import typer
 from provision import render
 from provision.cli import app
 from provision.cli.options import TEXT, Inventory, Output, Verbose
-from provision.errors import UsageError, VerifyFailed
+from provision.errors import HostUnreachable, UsageError, VerifyFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,8 @@ def status(
     # Dead machines are part of the status, and no reason not to show it.
     found = done.result.status
     messages = [str(problem.get("message", "")) for problem in found.get("problems") or []]
-    error = VerifyFailed("; ".join(messages)) if messages else None
+    kind = VerifyFailed if found.get("reached", True) else HostUnreachable
+    error = kind("; ".join(messages)) if messages else None
     document = {**found, "healthy": error is None, "error": error.as_dict() if error else None}
     render.emit(document, lambda: reports.status(found))
     if error is not None:

@@ -67,5 +67,27 @@ Verbose = Annotated[
     ),
 ]
 
+
+def setting_names(incomplete: str) -> list[str]:
+    """Complete the name of a setting of ours."""
+    from provision import specs
+
+    return sorted(name for name in specs.specs() if name.startswith(incomplete))
+
+
+def versions(incomplete: str) -> list[str]:
+    """Complete a Kubernetes version that the catalog knows."""
+    from provision import catalog
+
+    return [version for version in catalog.load().known_versions() if version.startswith(incomplete)]
+
+
+def sandbox_nodes(incomplete: str) -> list[str]:
+    """Complete the name of a node of any sandbox on this machine."""
+    from provision import sandbox
+
+    return sorted({node.name for each in sandbox.load_all() for node in each.nodes if node.name.startswith(incomplete)})
+
+
 TEXT = OutputFormat.TEXT
 """The default of `Output`."""

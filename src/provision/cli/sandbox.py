@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision import render
-from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose
+from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose, sandbox_nodes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,7 +93,10 @@ def list_(output: Output = TEXT, verbose: Verbose = 0) -> None:
 
 @app.command()
 def ssh(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A node, by its name in the inventory.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=sandbox_nodes, help="A node, by its name in the inventory."),
+    ],
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND", help="What to run there.")] = None,
     inventory: OptionalInventory = None,
 ) -> None:

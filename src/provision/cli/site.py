@@ -8,7 +8,7 @@ import typer
 
 from provision import render
 from provision.cli import app
-from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose
+from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose, setting_names
 
 if TYPE_CHECKING:
     from provision.explain import Explanation
@@ -60,7 +60,9 @@ def _sentence(site: Site) -> str:
 
 @app.command(rich_help_panel="Site")
 def explain(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A setting, by our name or Kubespray's.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=setting_names, help="A setting, by our name or Kubespray's.")
+    ],
     inventory: OptionalInventory = None,
     host: Annotated[str | None, typer.Option("--host", metavar="HOST", help="As this host sees it.")] = None,
     output: Output = TEXT,

@@ -83,7 +83,7 @@ def kill_node(site: Path, name: str) -> None:
 def find_node(site: Path | None, name: str) -> tuple[Sandbox, Node]:
     """The node called `name` and its sandbox: that of the site, or without one, the only sandbox that has such a node.
 
-    Raises PreflightRefused when there is no such sandbox or node, UsageError when several have one.
+    Raises PreflightRefused when there is no such sandbox, UsageError when no node or several have the name.
     """
     wanted = record.name_for(site) if site else None
     sandboxes = [sandbox for sandbox in record.load_all() if wanted in (None, sandbox.name)]
@@ -98,7 +98,7 @@ def find_node(site: Path | None, name: str) -> tuple[Sandbox, Node]:
         raise UsageError(f"several sandboxes have a node {name}", hint=f"give one with --inventory: {sites}")
     if not matches:
         names = ", ".join(sorted({node.name for sandbox in sandboxes for node in sandbox.nodes}))
-        raise PreflightRefused(f"no sandbox node is called {name!r}", hint=f"there are {names}")
+        raise UsageError(f"no sandbox node is called {name!r}", hint=f"there are {names}")
     return matches[0]
 
 
