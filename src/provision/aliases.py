@@ -178,6 +178,12 @@ def kubespray_names() -> frozenset[str]:
     return frozenset(line for line in lines if line and not line.startswith("#")) | frozenset(table())
 
 
+def hint_for(name: str) -> str | None:
+    """What to write instead of a Kubespray name, or of a value of it, that is not taken over."""
+    found: str | None = _data()["hints"].get(name)
+    return found
+
+
 def former_group(name: str) -> str | None:
     """Today's name of a group that Kubespray once called otherwise."""
     found: str | None = _data()["groups"].get(name)

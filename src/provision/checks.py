@@ -179,7 +179,7 @@ def ranges(site: Site) -> Problems:
             first = f"{inside[0].name} ({inside[0].address})"
             own_address = inside[0].location_of("ip", "ansible_host")
             yield InvalidInput(
-                f"{first}{f' and {len(inside) - 1} more' if inside[1:] else ''} lies in {setting} {network}",
+                f"{first}{f' and {len(inside) - 1} more lie' if inside[1:] else ' lies'} in {setting} {network}",
                 hint=f"choose a range for {setting} that holds no machine",
                 location=site.location_of(setting) if _is_set(site, setting) else own_address,
             )
@@ -256,6 +256,53 @@ def _vip(site: Site, value: str) -> Problems:
             return
 
 
+def kube_vip(site: Site) -> Problems:
+    """Kubespray's kube-vip and ours mean the same address: keepalived serves it."""
+    seen = site.control_planes[0].vars
+    address, vip = str(seen.get("kube_vip_address") or ""), str(site.setting("cluster_vip") or "")
+    on = str(seen.get("kube_vip_enabled", False)).lower() == "true"
+    if on and not vip and not site.setting("cluster_api_address"):
+        yield InvalidInput(
+            "kube_vip_enabled needs the address to serve",
+            hint="set cluster_vip to it",
+            location=site.location_of("kube_vip_enabled"),
+        )
+    elif address and address != vip:
+        yield InvalidInput(
+            f"kube_vip_address is {address}, cluster_vip is {vip or 'empty'}",
+            hint="keep cluster_vip",
+            location=site.location_of("kube_vip_address"),
+        )
+    elif address and not on:
+        yield InvalidInput(
+            "kube_vip_address without kube_vip_enabled: whether the VIP is wanted is not clear",
+            hint="for a VIP set cluster_vip, for none take the line out",
+            location=site.location_of("kube_vip_address"),
+        )
+
+
+def pods_per_node(site: Site) -> Problems:
+    """A node has no more pods than its share of the pod range has addresses.
+
+    Calico is left out: it gives a node further blocks of addresses as it needs them.
+    """
+    prefix = str(site.setting("cluster_pod_prefix"))
+    if not prefix.isdigit() or int(prefix) > 30 or site.setting("cluster_network_provider") == "calico":
+        return
+    room = 2 ** (32 - int(prefix)) - 3
+    seen: set[object] = set()
+    for host in site.nodes:
+        wanted = host.vars.get("kubernetes_max_pods", specs.specs()["kubernetes_max_pods"].default)
+        if not str(wanted).isdigit() or int(str(wanted)) <= room or wanted in seen:
+            continue
+        seen.add(wanted)
+        yield InvalidInput(
+            f"kubernetes_max_pods is {wanted}, a share of /{prefix} has addresses for {room} pods",
+            hint=f"set kubernetes_max_pods to at most {room}, or choose a shorter cluster_pod_prefix",
+            location=host.location_of("kubernetes_max_pods") or site.location_of("cluster_pod_prefix"),
+        )
+
+
 def version(site: Site) -> Problems:
     """A Kubernetes version that the catalog knows."""
     wanted = str(site.setting("cluster_version"))
@@ -285,7 +332,7 @@ def one_cluster(site: Site) -> Problems:
             )
 
 
-ALL = (groups, etcd, names, addresses, ranges, api, version, one_cluster)
+ALL = (groups, etcd, names, addresses, ranges, pods_per_node, api, kube_vip, version, one_cluster)
 
 
 def _members(site: Site) -> tuple[Host, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from provision.errors import InvalidInput
+from provision import catalog, material
+from provision.errors import InvalidInput, Location
 from provision.inventory import Site
 
 Problems = Iterator[InvalidInput]
@@ -53,7 +55,7 @@ def _key_mistake(file: Path) -> tuple[str, str] | None:
     return None
 
 
-def material(site: Site) -> Problems:
+def bundle_and_mirror(site: Site) -> Problems:
     """The bundle is there, and the mirror is said completely."""
     bundle = str(site.setting("cluster_bundle") or "")
     if bundle:
@@ -66,6 +68,8 @@ def material(site: Site) -> Problems:
         elif not (path / "manifest.json").is_file():
             what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
             yield InvalidInput(f"cluster_bundle: {bundle} {what}", hint="provision bundle create", location=location)
+        else:
+            yield from _lacking(site, path)
     for setting in ("cluster_mirror_url", "cluster_mirror_registry"):
         if bool(site.setting(setting)) is not bool(bundle):
             missing, given = (setting, "cluster_bundle") if bundle else ("cluster_bundle", setting)
@@ -91,4 +95,77 @@ def material(site: Site) -> Problems:
         )
 
 
-ALL = (keys, material)
+def _lacking(site: Site, bundle: Path) -> Problems:
+    """The bundle is for the site's Kubernetes version, and has what its network provider needs."""
+    known, version = catalog.load(), str(site.setting("cluster_version"))
+    provider, location = str(site.setting("cluster_network_provider")), site.location_of("cluster_bundle")
+    extra = (provider,) if provider in known.optional else ()
+    command = f"provision bundle create --version {version}" + "".join(f" --with {name}" for name in extra)
+    try:
+        held = material.manifest(str(bundle)) or {}
+    except ValueError:
+        yield InvalidInput(f"cluster_bundle: {bundle}/manifest.json is damaged", hint=command, location=location)
+        return
+    if version not in known.known_versions():
+        return  # that is reported already
+    if (holds := held.get("kubernetes")) != version:
+        yield InvalidInput(
+            f"cluster_bundle: {bundle} is for Kubernetes {holds}, cluster_version is {version}",
+            hint=f"{command}, and name that bundle",
+            location=location,
+        )
+    elif missing := _missing(site, known, version, extra, held):
+        yield InvalidInput(
+            f"cluster_bundle: {bundle} lacks {', '.join(missing[:3])}{' and more' if missing[3:] else ''},"
+            f" which the network provider {provider} needs",
+            hint=f"{command} --directory {bundle}",
+            location=location,
+        )
+
+
+def _missing(
+    site: Site, known: catalog.Catalog, version: str, extra: tuple[str, ...], held: material.Manifest
+) -> list[str]:
+    own = site.setting("network_chart_artifacts")
+    given = {*held.get("artifacts", {}), *(own if isinstance(own, dict) else ())}
+    brought = {part.name for part in known.components(version)}
+    needed = [part for part in known.components(version, extra) if part.name not in brought]
+    files = [part.name for part in needed if part.has_artifact and part.name not in given]
+    images = [image.ref for part in needed for image in part.images if image.ref not in held.get("images", {})]
+    return files + images
+
+
+def inventory_twice(site: Site) -> Problems:
+    """In an INI file the last of two lines for the same thing wins silently; in YAML Ansible itself refuses them."""
+    if site.path.suffix in (".yml", ".yaml", ".json"):
+        return
+    first: dict[tuple[str, str], tuple[str, int]] = {}
+    for owner, name, value, line in _ini_assignments(site.path.read_text(encoding="utf-8")):
+        before, at = first.setdefault((owner, name), (value, line))
+        if before != value:
+            yield InvalidInput(
+                f"{name} of {owner} is {value} here and {before} in line {at}",
+                hint="keep one of the two lines",
+                location=Location(str(site.path), line),
+            )
+
+
+def _ini_assignments(text: str) -> Iterator[tuple[str, str, str, int]]:
+    """Owner (`[all:vars]`, or a host), name, value and line of every assignment."""
+    section = ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith(("#", ";")):
+            continue
+        if line.startswith("["):
+            section = line.partition("]")[0] + "]"
+        elif section.endswith(":vars]"):
+            name, _, value = line.partition("=")
+            yield section, name.strip(), value.partition(" #")[0].strip(), number
+        elif not section.endswith(":children]"):
+            host, *assignments = shlex.split(line, comments=True)
+            for name, _, value in (assignment.partition("=") for assignment in assignments):
+                yield host, name, value, number
+
+
+ALL = (keys, bundle_and_mirror, inventory_twice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -245,11 +246,32 @@ def _type_hint(kind: str, value: object) -> str:
             return f"write {str(meant).lower()} without quotes in YAML, {meant} with a capital in an INI file"
         case "bool":
             return "write true or false"
-        case "list":
-            return f"write [{value}]" if isinstance(value, (str, int)) else "write one item a line, each after a dash"
+        case "list" | "dict":
+            return _structure_hint(kind, value)
         case "str" | "path":
             return "put the value in quotes" if isinstance(value, bool) else "write a single text"
-        case "dict":
-            return "write `name: value` pairs"
         case _:
             return "write a number"
+
+
+def _structure_hint(kind: str, value: object) -> str:
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        return _syntax_hint(value)
+    if kind == "list":
+        return f"write [{value}]" if isinstance(value, (str, int)) else "write one item a line, each after a dash"
+    if taint := re.fullmatch(r"([^=:\s]+)=?([^=:\s]*):((?:Prefer)?NoSchedule|NoExecute)", str(value)):
+        return f'write {{key: {taint[1]}, value: "{taint[2]}", effect: {taint[3]}}}'
+    return "write `name: value` pairs"
+
+
+def _syntax_hint(text: str) -> str:
+    """Where a list or mapping in an INI file stops being one: Ansible reads it as a Python literal, else as text."""
+    try:
+        ast.literal_eval(text.strip())
+    except SyntaxError as error:
+        at = error.offset or 1
+        rest = f" before {text.strip()[at - 1 :]}" if text.strip()[at - 1 :] else ""
+        return f"it cannot be parsed at character {at}{rest}: a comma, quote or bracket is missing or too many"
+    except ValueError:
+        return "put every text in it in quotes, and write True and False with a capital"
+    return "write the other kind of brackets"

@@ -68,7 +68,21 @@ def notices(site: Site) -> tuple[str, ...]:
     untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
     if untouched:
         found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
-    return (*found, *_vip_notices(site))
+    return (*found, *_vip_notices(site), *_workload_notices(site))
+
+
+def _workload_notices(site: Site) -> Iterator[str]:
+    """For Kubespray a control plane that is in kube_node too takes ordinary pods."""
+    both = [
+        host.name
+        for host in site.control_planes
+        if "kube_node" in host.groups and "control_plane_workloads_allowed" not in host.vars
+    ]
+    if both:
+        yield (
+            f"{', '.join(both)}: in kube_control_plane and in kube_node, and yet without ordinary pods: "
+            "where they are wanted set control_plane_workloads_allowed to true"
+        )
 
 
 def _vip_notices(site: Site) -> Iterator[str]:
@@ -143,11 +157,15 @@ def _alias_problem(item: Definition) -> tuple[str, str] | None:
         if alias.applies(item.value):
             alias.translate(item.value)
     except aliases.AliasRefused as refused:
-        return str(refused), "take the line out, or change its value"
+        return str(refused), aliases.hint_for(item.name) or "take the line out, or change its value"
     return None
 
 
 def _kubespray_hint(name: str) -> str:
+    if known := aliases.hint_for(name):
+        return known
+    if name.endswith("_enabled"):
+        return "set it to false; what it installs is not offered here: docs/how-to/from_kubespray.md"
     near = specs.nearest(name, specs.specs(), 0.7)
     if near:
         return f"ours is perhaps {near}; see `provision explain {near}`"

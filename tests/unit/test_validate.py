@@ -33,7 +33,7 @@ REFUSED = [
     ("wrong_choice.ini", 14, "'calcio' is not one of", "calico"),
     ("wrong_runtime.ini", 14, "container_manager=docker", "take the line out"),
     ("two_ways_to_the_api.ini", 14, "exclude each other", "cluster_vip"),
-    ("machine_in_pod_range.ini", 14, "3 more lies in cluster_pod_cidr", "holds no machine"),
+    ("machine_in_pod_range.ini", 14, "3 more lie in cluster_pod_cidr", "holds no machine"),
     ("missing_bundle.ini", 14, "/nonexistent/bundle does not exist", "provision bundle create"),
     ("mirror_without_bundle.ini", 14, "cluster_mirror_url needs cluster_bundle", "set both"),
     ("no_control_plane.yml", 0, "no control plane", "kube_control_plane"),
@@ -104,6 +104,23 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         ("host_packages=vim", r"write \[vim\]"),
         ("access_ip=192.0.2.99", "is not its address"),
         ("kube_version=v1.35.4\ncluster_version=1.36.4", "keep cluster_version"),
+        ("cluster_vip=192.0.2.8\ncluster_vip=192.0.2.9", r"192\.0\.2\.9 here and 192\.0\.2\.8 in line 11"),
+        ("ingress_nginx_enabled=True", "ingress_nginx_enabled=True cannot be taken over"),
+        ("metrics_server_enabled=True", "no counterpart here set it to false, and install it"),
+        ("gvisor_enabled=True", "runc runs the containers"),
+        ("kube_vip_enabled=True", "set cluster_vip"),
+        ("kube_vip_address=192.0.2.9", "whether the VIP is wanted"),
+        ("kube_vip_enabled=True\nkube_vip_address=192.0.2.9\ncluster_vip=192.0.2.8", "keep cluster_vip"),
+        ("kube_vip_services_enabled=True", "type LoadBalancer"),
+        ("calico_network_backend=bird", "only vxlan"),
+        ("http_proxy=http://proxy:3128", "containerd_proxy"),
+        ("kubeconfig_localhost=True", "admin.conf"),
+        ("kube_oidc_auth=True", "control_plane_jwt_authenticators"),
+        ("files_repo=http://m", "cluster_mirror_url"),
+        ('node_taints=["gpu=yes:NoSchedule"]', 'write {key: gpu, value: "yes", effect: NoSchedule}'),
+        ('node_taints=[{"key": "a" "value": "b"}]', r"cannot be parsed at character \d+ before .*a comma"),
+        ('node_taints=[{"key": a}]', "in quotes"),
+        ("cluster_network_provider=cilium\nkubernetes_max_pods=400", "has addresses for 253 pods"),
     ],
 )
 def test_structure(variables: str, message: str, tmp_path: Path) -> None:
@@ -113,6 +130,49 @@ def test_structure(variables: str, message: str, tmp_path: Path) -> None:
     import re
 
     assert re.search(message, told), told
+
+
+def test_kube_vip_becomes_the_vip(tmp_path: Path) -> None:
+    variables = "kube_vip_enabled=True\nkube_vip_address=192.0.2.9\nkube_vip_controlplane_enabled=True\n"
+    site = validate(write_site(tmp_path, variables + "calico_network_backend=vxlan\ningress_nginx_enabled=False"))
+    assert (site.setting("cluster_vip"), site.api_mode) == ("192.0.2.9", "vip")
+    assert [(use.name, use.value) for use in site.aliases if use.own] == [("kube_vip_address", "192.0.2.9")]
+
+
+def test_a_host_twice_with_different_values_is_refused(tmp_path: Path) -> None:
+    hosts = "[kube_control_plane]\ncp1 ansible_host=192.0.2.11\n[etcd]\ncp1 ansible_host=192.0.2.12\n"
+    with pytest.raises(InvalidInput, match=r"ansible_host of cp1 is 192\.0\.2\.12 here and .* in line 2"):
+        validate(write_site(tmp_path, hosts=hosts))
+    validate(write_site(tmp_path, hosts=hosts.replace(".12", ".11")))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "variables", "said"),
+    [
+        ('{"kubernetes": "1.36.4"}', "cluster_version=1.35.4", "is for Kubernetes 1.36.4"),
+        ('{"kubernetes": "1.36.4"}', "", "lacks .*calico"),
+        ('{"kubernetes"', "", "is damaged"),
+        ('{"kubernetes": "1.36.4"}', "cluster_network_provider=routed", None),
+    ],
+)
+def test_the_bundle_is_for_the_site(manifest: str, variables: str, said: str | None, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(manifest)
+    material = f"cluster_bundle={tmp_path}\ncluster_mirror_url=http://m\ncluster_mirror_registry=m:1\n"
+    site = write_site(tmp_path, material + variables)
+    if said is None:
+        validate(site)
+        return
+    with pytest.raises(InvalidInput, match=said) as caught:
+        validate(site)
+    assert "provision bundle create --version 1.3" in (caught.value.hint or "")
+    assert "--with calico" in (caught.value.hint or "")
+
+
+def test_a_control_plane_that_kubespray_would_give_pods_is_noticed(tmp_path: Path) -> None:
+    hosts = "[kube_control_plane]\ncp1 ansible_host=192.0.2.11\n[kube_node]\ncp1\n"
+    (told,) = notices(validate(write_site(tmp_path, hosts=hosts)))
+    assert "control_plane_workloads_allowed" in told
+    assert notices(validate(write_site(tmp_path, "control_plane_workloads_allowed=False", hosts=hosts))) == ()
 
 
 @pytest.mark.parametrize(
