@@ -38,7 +38,7 @@ class Workflow:
     """A command that runs a playbook."""
 
     name: str
-    """As typed: `cluster`, `node add`."""
+    """As typed: `cluster`."""
     help: str
     effect: Effect
 
