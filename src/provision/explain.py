@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision import aliases, inventory, specs
 from provision.errors import Location, UsageError
+from provision.inventory_reader import resolved
 
 if TYPE_CHECKING:
     from provision.inventory import Definition, Host, Site
@@ -61,11 +62,16 @@ def explain(site: Site | None, name: str, host: str | None = None) -> Explanatio
     """
     option = _option(name, site)
     if site is None:
-        return _explanation(option, option.default, option.location, _default_source(option))
+        return _explanation(
+            option, option.default, None if option.role == "host" else option.location, _default_source(option)
+        )
     seen_by = site.host(host) if host else (site.control_planes or site.hosts)[0]
-    values = {each.name: each.vars.get(option.name, option.default) for each in site.hosts}
+    values = {
+        each.name: each.vars[option.name] if option.name in each.vars else resolved(option.default, each.vars)
+        for each in site.hosts
+    }
     value = values[seen_by.name]
-    origin = seen_by.origins.get(option.name, option.location)
+    origin = seen_by.origins.get(option.name, None if option.role == "host" else option.location)
     return _explanation(
         option,
         value,
@@ -82,25 +88,35 @@ def _option(name: str, site: Site | None) -> Option:
     alias = aliases.table().get(name)
     if name not in known and alias is not None:
         if not alias.own_names:
-            raise UsageError(f"{name} is Kubespray's and sets nothing here", hint=alias.note or None)
+            return _outside(name, f"Kubespray's; it sets nothing here{f': {alias.note}' if alias.note else ''}", site)
         name = alias.own_names[0]
     if name in known:
         return known[name]
     if name in specs.HOST_VARIABLES:
-        return specs.Option(name, "host", "str", specs.HOST_VARIABLES[name], "", _site_file(site))
+        return _outside(name, specs.HOST_VARIABLES[name], site)
+    if name.startswith("ansible_"):
+        return _outside(name, "Ansible's own variable: how it reaches the host.", site)
     if name in aliases.kubespray_names():
-        raise UsageError(f"Kubespray's {name} has no counterpart here", hint=_suggestion(name))
-    raise UsageError(f"there is no setting {name}", hint=_suggestion(name))
+        hint = aliases.hint_for(name) or _suggestion(name, specs.NEAR)
+        raise UsageError(f"Kubespray's {name} has no counterpart here", hint=hint)
+    raise UsageError(f"there is no setting {name}", hint=_suggestion(name, 0.6))
+
+
+def _outside(name: str, description: str, site: Site | None) -> Option:
+    """A name that a site may have and that is no setting of ours: it has no default."""
+    return specs.Option(name, "host", "str", description, None, _site_file(site))
 
 
 def _site_file(site: Site | None) -> Location:
     return Location(str(site.path)) if site else Location("inventory")
 
 
-def _suggestion(name: str) -> str:
-    near = specs.nearest(name, [*specs.specs(), *aliases.table()], 0.6)
+def _suggestion(name: str, cutoff: float) -> str:
+    near = specs.nearest(name, [*specs.specs(), *aliases.table()], cutoff)
     if near:
         return f"did you mean {near}?"
+    if name in aliases.kubespray_names():
+        return "docs/how-to/from_kubespray.md"
     words = [part for part in name.split("_") if len(part) > 2]
     holding = [known for known in specs.specs() if any(part in known for part in words)][:5]
     return (
@@ -136,11 +152,13 @@ def _explanation(
 
 
 def _default_source(option: Option) -> str:
+    if option.role == "host":
+        return "not set"
     return "default" if option.role == "cluster" else "role default"
 
 
-def _source(site: Site, host: Host, option: Option, origin: Location) -> str:
-    if origin == option.location:
+def _source(site: Site, host: Host, option: Option, origin: Location | None) -> str:
+    if origin is None or origin == option.location:
         return _default_source(option)
     if site.overlay and origin.path == str(site.overlay):
         return "overlay"
@@ -148,7 +166,7 @@ def _source(site: Site, host: Host, option: Option, origin: Location) -> str:
     return "site" if option.name in set_there else "alias"
 
 
-def _overridden(host: Host, option: Option, origin: Location) -> tuple[tuple[Location, object], ...]:
+def _overridden(host: Host, option: Option, origin: Location | None) -> tuple[tuple[Location, object], ...]:
     """Weaker places that set it too, the project's default left out."""
     found = [item for item in reversed(host.chain) if _sets(item, option)]
     return tuple((item.location, item.value) for item in found if item.location not in (origin, option.location))

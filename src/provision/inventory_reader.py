@@ -228,6 +228,17 @@ def _resolve(templar: Any, value: Any) -> Any:
         return value
 
 
+def resolved(value: object, variables: Mapping[str, object]) -> object:
+    """A default of ours as a host sees it; as written where that needs facts of the host or other defaults."""
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    templar = Templar(loader=DataLoader(), variables=dict(variables))
+    return _plain(_resolve(templar, trust_as_template(value)))
+
+
 def _scope(entity: Any) -> str:
     return f"{'host' if 'HOST' in str(entity.base_type) else 'group'} {entity.name}"
 
@@ -318,7 +329,24 @@ def _invalid(error: BaseException, source: Path) -> InvalidInput:
         number, line = ini_line
         location = Location(location.path, number)
         text = f"`{line}` is no section header" if _is_broken_header(line) else f"`{line}`: {text}"
-    return InvalidInput(f"cannot be read: {text}", hint="correct this line and validate again", location=location)
+    text, hint = _in_plain_words(text, location)
+    return InvalidInput(f"cannot be read: {text}", hint=hint, location=location)
+
+
+def _in_plain_words(text: str, location: Location) -> tuple[str, str]:
+    """What Ansible and its parser say in words of their own, and the fix."""
+    if "no vault secrets" in text:
+        return "it is encrypted", "name the file with the password: export ANSIBLE_VAULT_PASSWORD_FILE=…"
+    if "that cannot start any token" in text and "\t" in _text_of_line(location):
+        return "a tab, where YAML takes only spaces", "indent with spaces"
+    if "_AnsibleTaggedList" in text:
+        return "it is a list, as a playbook is; an inventory is a mapping", "give the inventory file of your site"
+    return text, "correct this line and validate again"
+
+
+def _text_of_line(location: Location) -> str:
+    lines = Path(location.path).read_text(errors="replace").splitlines()
+    return lines[location.line - 1] if 0 < location.line <= len(lines) else ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

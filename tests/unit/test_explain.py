@@ -53,15 +53,16 @@ def test_what_is_overridden_and_what_differs_by_host(tmp_path: Path) -> None:
     ("name", "hint"),
     [
         ("cluster_vipp", "did you mean cluster_vip?"),
-        ("kube_log_level", None),
         ("registry", "mirror_registry_port"),
-        ("container_manager", "containerd is the only container runtime"),
+        ("kube_apiserver_request_timeout", "control_plane_apiserver_extra_args"),
+        ("metrics_server_enabled", "install it in the finished cluster"),
+        ("access_ip6", "from_kubespray"),
     ],
 )
-def test_unknown_names_get_a_suggestion(name: str, hint: str | None) -> None:
+def test_unknown_names_get_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         explain.explain(None, name)
-    assert hint is None or hint in (caught.value.hint or "")
+    assert hint in (caught.value.hint or "")
 
 
 def test_the_overlay_is_named_as_the_source(tmp_path: Path) -> None:
@@ -70,3 +71,21 @@ def test_the_overlay_is_named_as_the_source(tmp_path: Path) -> None:
     overlay.write_text("all:\n  hosts:\n    cp1: {cluster_network_provider: routed}\n")
     site = inventory.load(write_site(tmp_path), overlay)
     assert explain.explain(site, "cluster_network_provider").source == "overlay"
+
+
+def test_a_default_that_is_a_template_is_shown_as_the_site_sees_it(tmp_path: Path) -> None:
+    site = inventory.load(write_site(tmp_path, "cluster_network_provider=cilium"))
+    found = explain.explain(site, "control_plane_proxy_enabled")
+    assert (found.value, found.source) == (False, "role default")
+    assert found.per_host == ()
+
+
+def test_names_that_set_nothing_of_ours_are_explained(tmp_path: Path) -> None:
+    site = inventory.load(write_site(tmp_path, "container_manager=containerd"))
+    found = explain.explain(site, "container_manager")
+    assert (found.value, found.source) == ("containerd", "site")
+    assert "sets nothing here: containerd is the only container runtime" in found.description
+    address = explain.explain(site, "ansible_host", "node1")
+    assert (address.value, address.source) == ("192.0.2.21", "site")
+    unset = explain.explain(site, "ip")
+    assert (unset.value, unset.origin, unset.source) == (None, None, "not set")

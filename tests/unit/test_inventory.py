@@ -133,6 +133,29 @@ def test_broken_yaml_is_named_with_its_line(file: str, text: str, line: int, tmp
     assert caught.value.location == Location(str(tmp_path / file), line)
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("all:\n  hosts:\n\ta: {ip: 1}\n", "a tab", "spaces"),
+        ("- hosts: all\n", "a playbook", "inventory file"),
+    ],
+)
+def test_mistakes_of_yaml_are_told_in_plain_words(text: str, said: str, hint: str, tmp_path: Path) -> None:
+    site = tmp_path / "site.yml"
+    site.write_text(text)
+    with pytest.raises(InvalidInput, match=said) as caught:
+        inventory.load(site)
+    assert hint in (caught.value.hint or "")
+
+
+def test_an_encrypted_file_without_a_password_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE", raising=False)
+    site = write_site(tmp_path, files={"group_vars/all.yml": "$ANSIBLE_VAULT;1.1;AES256\n3130\n"})
+    with pytest.raises(InvalidInput, match="encrypted") as caught:
+        inventory.load(site)
+    assert "ANSIBLE_VAULT_PASSWORD_FILE" in (caught.value.hint or "")
+
+
 def test_an_unknown_host_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         inventory.load(write_site(tmp_path)).host("node2")

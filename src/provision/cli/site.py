@@ -9,8 +9,11 @@ import typer
 from provision import render
 from provision.cli import app
 from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose, setting_names
+from provision.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from provision.explain import Explanation
     from provision.inventory import Site
 
@@ -51,11 +54,22 @@ def _sentence(site: Site) -> str:
     workers = len(site.nodes) - planes
     ways = {"vip": f"behind the VIP {site.setting('cluster_vip')}", "external": "behind an external balancer"}
     way = ways.get(site.api_mode, "with a local balancer on every node")
-    taken = f"\n{len(site.aliases)} settings taken from Kubespray's names; see them in the plan" if site.aliases else ""
-    return (
-        f"{site.path.name} is valid: {planes} control planes, {workers} workers, {etcd} etcd members, "
-        f"Kubernetes {site.setting('cluster_version')}, {way}{taken}"
-    )
+    sizes = f"{_count(planes, 'control plane')}, {_count(workers, 'worker')}, {_count(etcd, 'etcd member')}"
+    lines = [f"{site.path.name} is valid: {sizes}, Kubernetes {site.setting('cluster_version')}, {way}", *_taken(site)]
+    return "\n".join(lines)
+
+
+def _taken(site: Site) -> Iterator[str]:
+    """What Kubespray's names became: how many with an effect; with --verbose each of them."""
+    used = [use for use in site.aliases if use.own]
+    if render.verbosity():
+        yield from (f"  {use}" for use in site.aliases)
+    elif used:
+        yield f"{_count(len(used), 'setting')} taken from Kubespray's names; --verbose lists them"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @app.command(rich_help_panel="Site")
@@ -80,17 +94,23 @@ def explain(
     from provision import inventory as inventories
     from provision import sandbox
 
+    if host and inventory is None:
+        raise UsageError("--host needs a site", hint="give its inventory file with --inventory")
     site = inventories.load(inventory, sandbox.overlay_for(inventory)) if inventory else None
     found = explaining.explain(site, name, host)
     render.emit(found.as_dict(), lambda: _explanation(found))
 
 
 def _explanation(found: Explanation) -> str:
+    from provision import explain as explaining
+
+    differing = [name for name, _ in found.per_host]
     facts = {
-        "value": found.value,
+        "value": explaining.text_of(found.value) if found.value not in (None, "") else "(empty)",
+        "differs": f"on {', '.join(differing)}; --host NAME shows each" if differing else "",
         "from": f"{found.origin} ({found.source})" if found.origin else found.source,
         "type": found.type,
-        "default": found.default,
+        "default": explaining.text_of(found.default) if found.default not in (None, "") else "(empty)",
         "choices": ", ".join(map(str, found.choices or [])),
         "also as": ", ".join(found.aliases or []),
     }
