@@ -162,6 +162,16 @@ def test_a_good_site_is_described() -> None:
     assert json.loads(done.stdout)["error"] is None
 
 
+def test_what_kubesprays_names_became_is_counted_and_listed() -> None:
+    short = _provision("validate", "-i", FIXTURES / "kubespray.ini").stdout
+    assert "3 control planes, 1 worker, 3 etcd members" in short
+    assert "1 setting taken from Kubespray's names" in short
+
+    long = _provision("validate", "-v", "-i", FIXTURES / "kubespray.ini").stdout
+    assert "kube_version → cluster_version = 1.36.4" in long
+    assert "container_manager → no effect" in long
+
+
 @pytest.mark.parametrize(("run", "code"), [("failed", 6), ("refused", 4), ("unreachable", 5), ("unverified", 7)])
 def test_a_failed_run_has_its_code_and_its_words(
     run: str,
