@@ -31,6 +31,8 @@ class Figures:
 
     ours: list[Ours] = field(default_factory=list)
     floor: list[float] = field(default_factory=list)
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+    """Of the machine before the first round: how quiet it was."""
 
 
 def page(figures: Figures, control_planes: Sequence[str]) -> str:
@@ -41,7 +43,7 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
         "Written by `benchmarks/run`. Fresh sandbox nodes (three control planes, one worker) of one image, their",
         "operating system's packages installed before the clock starts, all files and images from one bundle.",
         "",
-        f"{_machine()}. {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, rounds: {len(figures.ours)}.",
+        f"{_machine()}, load {figures.load:.1f} before. {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, rounds: {len(figures.ours)}.",
         "",
         "| | " + " | ".join(f"round {number + 1}" for number in range(len(figures.ours))) + " | median | limit |",
         "|---|" + "---|" * (len(figures.ours) + 2),
