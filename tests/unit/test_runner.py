@@ -90,6 +90,8 @@ def test_a_signal_ends_ansible_and_then_returns(
     call: runner.Invocation, tmp_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "work.yml").write_text(_SLOW)
+    # A shell's background job ignores SIGINT, and what is ignored stays so: the test begins as in a terminal.
+    found = signal.signal(number, signal.default_int_handler)
     handler = signal.getsignal(number)
     pressed: list[float] = []
 
@@ -98,11 +100,14 @@ def test_a_signal_ends_ansible_and_then_returns(
             pressed.append(time.monotonic())
             threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
 
-    done = runner.run(call, add)
+    try:
+        done = runner.run(call, add)
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, found)
 
     assert done.interrupted
     assert time.monotonic() - pressed[0] < 60
-    assert signal.getsignal(number) is handler
 
 
 def test_nothing_of_the_operators_ansible_settings_gets_in_the_way(
