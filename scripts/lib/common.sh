@@ -45,8 +45,8 @@ install_packages() {
   allow_services
   trap - EXIT
   [ -d /run/systemd/system ] || return 0
-  for unit in haproxy keepalived bird docker-registry; do
-    [[ " ${missing[*]} " != *" ${unit/bird/bird2} "* ]] || systemctl disable -q "$unit" 2>/dev/null || true
+  for unit in haproxy keepalived bird nginx docker-registry; do
+    [[ " ${missing[*]} " != *" $unit"* ]] || systemctl disable -q "$unit" 2>/dev/null || true
   done
 }
 
