@@ -35,8 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         nodes = [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)]
         # Each look into hostvars resolves all of that host's variables: none for a host without an office.
         hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers}}
-        probed = {host: (hostvars[host].get("__cluster_probe") or {}).get("host") for host in {*planes, *etcd}}
-        probes = {host: found for host, found in probed.items() if found}
+        probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in _answering(hostvars) & {*planes, *etcd}}
         mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
         host = f"api.{variables['cluster_domain']}"
         targets = {"vip": variables["cluster_vip"], "external": variables["cluster_api_address"]}
@@ -50,6 +49,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "cluster_nodes": [topology.node_name(node) for node in nodes],
             "cluster_leader": topology.control_plane_leader(planes, probes),
             "cluster_etcd_leader": topology.etcd_leader(etcd, probes),
+            "cluster_absent": _absent(
+                {*planes, *etcd, *balancers} - _answering(hostvars), variables.get("run_without")
+            ),
             "cluster_exists": topology.cluster_exists(planes, probes),
             "cluster_api_mode": mode,
             "cluster_api_host": host,
@@ -67,3 +69,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "cluster_artifacts": material.artifacts(known, version, arch, held, variables["cluster_mirror_url"]),
             "cluster_images": material.images(known, version, held),
         }
+
+
+def _answering(hostvars: dict[str, Any]) -> set[str]:
+    """The hosts that the probe reached."""
+    return {host for host, known in hostvars.items() if (known.get("__cluster_probe") or {}).get("host")}
+
+
+def _absent(silent: set[str], without: str | None) -> list[str]:
+    """The hosts that this run does without: members that did not answer, and those that the operator named."""
+    return sorted(silent | {name for name in (without or "").split(",") if name})

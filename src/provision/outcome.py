@@ -118,7 +118,8 @@ def error_of(result: RunResult, finished: Finished, *, command: str, site: Path)
     if unreachable:
         meanings = {meaning_of(failure)[0] for failure in unreachable}
         why = f": {meanings.pop()}" if len(meanings) == 1 and "" not in meanings else ""
-        check = f"when that is put right: provision preflight -i {shown(site)}"
+        without = ",".join(dict.fromkeys(failure.host for failure in unreachable))
+        check = f"when that is put right: {again}; to leave out what is dead: {again} --without {without}"
         return HostUnreachable(f"cannot work on {_names(unreachable)}{why}", hint=check)
     refused = [failure for failure in result.failures if failure.problems]
     if refused:

@@ -1,23 +1,24 @@
 """The workflows, and the pipeline that each of them goes through.
 
 validate → lock → plan → confirm → run → verify → record. The last play of a changing playbook verifies the cluster,
-so verifying is part of its run; what differs between workflows is in the table, not in code.
+so verifying is part of its run; what differs between workflows is in the table and in `lifecycle/<stem>.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from provision import live, outcome, paths, render, runner, state
-from provision.errors import Interrupted, NotConfirmed, PlanHasChanges, ProvisionError
+from provision import absence, live, outcome, paths, render, runner, state
+from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
 from provision.results import Reducer, RunResult
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ class Effect(StrEnum):
     DESTROYS = "destroys"
 
 
+class Lifecycle(Protocol):
+    """What a workflow says for itself before a machine is touched: a module `lifecycle/<stem>.py`."""
+
+    def check(self, site: Site, request: Request) -> None:
+        """Refuse what the site alone shows to be wrong (a ProvisionError with the next step)."""
+
+    def blast(self, site: Site, request: Request) -> Sequence[str]:
+        """The blast radius, a sentence a line: which nodes, which restarts, whether the API is interrupted."""
+
+
 @dataclass(frozen=True)
 class Workflow:
     """A command that runs a playbook."""
@@ -41,6 +52,7 @@ class Workflow:
     """As typed: `cluster`."""
     help: str
     effect: Effect
+    lifecycle: Lifecycle | None = None
 
     @property
     def playbook(self) -> Path:
@@ -69,8 +81,27 @@ class Request:
     exit_code: bool = False
     """With `plan_only`: end with 10 when there is something to do."""
     strategy: runner.Strategy = "mitogen"
-    limit: str | None = None
-    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    """The inventory names that the workflow is about; for Ansible `run_hosts`, joined by commas."""
+    without: tuple[str, ...] = ()
+    """Dead hosts that are passed over; for Ansible `run_without`."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """What else the playbook is told, as `run_*` variables. They are recorded: never a secret."""
+    resume: bool = False
+    """Go on with the newest run of this workflow that did not end well, with its hosts and inputs."""
+    approved: str | None = None
+    """The cluster's name, given beforehand: what a workflow that destroys wants in place of `yes`."""
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the operator agreed before being asked; to destroy takes the cluster's name."""
+        return self.approved is not None if self.workflow.effect is Effect.DESTROYS else self.yes
+
+    @property
+    def extra_vars(self) -> dict[str, Any]:
+        """The variables of this run."""
+        names = {"run_hosts": ",".join(self.hosts), "run_without": ",".join(self.without)}
+        return {**{key: value for key, value in names.items() if value}, **self.inputs}
 
 
 @dataclass(frozen=True)
@@ -110,17 +141,19 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     """
     started = time.monotonic()
     site = validated(request.inventory)
+    request = _resumed(request, site) if request.resume else request
     _announce(site, request.workflow)
+    _require_known_hosts(site, request)
+    absence.check(site, request)
+    if request.workflow.lifecycle:
+        request.workflow.lifecycle.check(site, request)
     _require_material(site, request.workflow)
     if request.workflow.effect is Effect.READS:
         result, error = _play(request, site, check=False)
         return Outcome(request, site, result, time.monotonic() - started, error)
-    if not (request.plan_only or request.yes or render.interactive()):
-        again = f"provision {request.workflow.name} -i {outcome.shown(request.inventory)}"
-        raise NotConfirmed(
-            "nobody is there to be asked before the machines are changed",
-            hint=f"say so with: {again} --yes, or look first with: {again} --plan",
-        )
+    _require_consent(request, site)
+    for line in request.workflow.lifecycle.blast(site, request) if request.workflow.lifecycle else ():
+        render.info(line)
     with _recorded(request, site, started) as book:
         result, error = _planned(request, site, show_plan)
         done = Outcome(request, site, result, time.monotonic() - started, error, book.number)
@@ -133,6 +166,54 @@ def validated(inventory: Path) -> Site:
     from provision import sandbox, validate
 
     return validate.validate(inventory, sandbox.overlay_for(inventory))
+
+
+def _resumed(request: Request, site: Site) -> Request:
+    """The request with what the run that did not end well was asked for. Raises UsageError when there is none."""
+    name = request.workflow.name
+    for record in state.History.of(site.path).records():
+        if record.workflow != name or record.mode != "run":
+            continue
+        if record.state in (state.DONE, state.DECLINED):
+            break
+        render.info(f"going on with run {record.number}, {record.state} after {record.seconds:.0f} s")
+        told = record.options
+        return replace(
+            request,
+            hosts=request.hosts or tuple(told.get("hosts") or ()),
+            without=request.without or tuple(told.get("without") or ()),
+            inputs={**(told.get("inputs") or {}), **request.inputs},
+        )
+    raise UsageError(
+        f"there is nothing to resume: no run of `{name}` was broken off since the last one that ended well",
+        hint=f"see what was done with: provision runs list -i {outcome.shown(request.inventory)}",
+    )
+
+
+def _require_known_hosts(site: Site, request: Request) -> None:
+    """Refuse names that are no hosts of the site."""
+    known = [host.name for host in site.hosts]
+    for name in (*request.hosts, *request.without):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(known)}"
+            raise InvalidInput(f"{name} is no host of {site.path.name}", hint=hint, location=str(site.path))
+
+
+def _require_consent(request: Request, site: Site) -> None:
+    """Refuse when nobody can be asked and nobody has agreed beforehand, or to another cluster than this one."""
+    if request.plan_only:
+        return
+    again = f"provision {request.workflow.name} -i {outcome.shown(request.inventory)}"
+    name = str(site.setting("cluster_name"))
+    if request.approved is not None and request.approved != name:
+        raise NotConfirmed(f"this cluster is called {name}, not {request.approved}; nothing was changed")
+    if not (request.agreed or render.interactive()):
+        word = f"--yes {name}" if request.workflow.effect is Effect.DESTROYS else "--yes"
+        raise NotConfirmed(
+            "nobody is there to be asked before the machines are changed",
+            hint=f"say so with: {again} {word}, or look first with: {again} --plan",
+        )
 
 
 def _announce(site: Site, workflow: Workflow) -> None:
@@ -170,7 +251,7 @@ def phases_of(playbook: Path) -> tuple[str, ...]:
 
 def _planned(request: Request, site: Site, show_plan: ShowPlan) -> tuple[RunResult, ProvisionError | None]:
     """Plan where that was asked for or where a person decides on it, then run."""
-    if request.plan_only or not request.yes:
+    if request.plan_only or not request.agreed:
         plan, error = _play(request, site, check=True)
         if error is not None:
             return plan, error
@@ -198,7 +279,7 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
         playbook=playbook,
         inventories=site.sources,
         check=check,
-        limit=request.limit,
+        limit=absence.limit(request.without),
         extra_vars=request.extra_vars,
         strategy=request.strategy,
         verbosity=max(0, render.verbosity() - 1),
@@ -214,7 +295,12 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
         finished = runner.run(call, add)
     reducer.close(time.time())
     result = reducer.result()
-    return result, outcome.error_of(result, finished, command=request.workflow.name, site=request.inventory)
+    return result, outcome.error_of(result, finished, command=_spelt(request), site=request.inventory)
+
+
+def _spelt(request: Request) -> str:
+    """The command's words up to its options, as the operator would type them again."""
+    return " ".join((request.workflow.name, *request.hosts))
 
 
 class _Book:
@@ -261,7 +347,13 @@ def _recorded(request: Request, site: Site, started: float) -> Iterator[_Book]:
     """Hold the site's lock and keep a record, which is ended whatever happens."""
     with state.lock(site.path, request.workflow.name):
         history = state.History.of(site.path)
-        options = {"strategy": request.strategy, "limit": request.limit, "yes": request.yes}
+        options = {
+            "strategy": request.strategy,
+            "yes": request.agreed,
+            "hosts": list(request.hosts),
+            "without": list(request.without),
+            "inputs": dict(request.inputs),
+        }
         record = history.begin(request.workflow.name, site.path, "plan" if request.plan_only else "run", options)
         book = _Book(history, record, started)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,28 @@ def test_the_phases_of_a_playbook_follow_its_imports(tmp_path: Path) -> None:
 def test_every_workflow_has_its_playbook_with_named_phases(workflow: workflows.Workflow) -> None:
     assert workflow.playbook.is_file()
     assert all(workflows.phases_of(workflow.playbook))
+
+
+def test_resume_goes_on_with_what_the_broken_run_was_asked_for(site: Path, fake: FakeRunner) -> None:
+    history = state.History.of(site)
+    options = {"hosts": ["node1"], "without": [], "inputs": {"run_version": "1.36.4"}}
+    broken = history.begin("cluster", site, "run", options)
+    history.save(dataclasses.replace(broken, state=state.INTERRUPTED))
+
+    _execute(Request(CLUSTER, site, yes=True, resume=True))
+
+    assert fake.calls[0].extra_vars == {"run_hosts": "node1", "run_version": "1.36.4"}
+
+
+def test_nothing_is_resumed_after_a_good_end(site: Path, fake: FakeRunner) -> None:
+    _execute(Request(CLUSTER, site, yes=True))
+
+    with pytest.raises(errors.UsageError, match="nothing to resume"):
+        _execute(Request(CLUSTER, site, yes=True, resume=True))
+    assert fake.modes == ["run"]
+
+
+def test_a_name_that_is_no_host_is_refused(site: Path, fake: FakeRunner) -> None:
+    with pytest.raises(errors.InvalidInput, match="no host"):
+        _execute(Request(CLUSTER, site, yes=True, without=("nobody",)))
+    assert fake.modes == []

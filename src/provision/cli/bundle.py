@@ -53,7 +53,7 @@ Version = Annotated[
 
 
 @app.command()
-def create(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
+def create(
     directory: Directory = None,
     source: Annotated[
         SourceName, typer.Option("--source", help="Download releases, build from Go modules, or copy a mirror.")
