@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from provision import sandbox
+from provision import cli, sandbox
 from provision.errors import HostUnreachable, PreflightRefused, UsageError
 from provision.sandbox import checks, lifecycle, record, server, ssh
 from provision.sandbox.engine import Network, NodeSpec
@@ -116,6 +117,19 @@ def test_up_makes_what_is_missing_and_starts_what_is_off(engine: _Engine, site: 
     assert [node.name for node in again.nodes] == ["lb1", "cp1", "node1"]
     assert set(engine.nodes.values()) == {"running"}
     assert {spec.hostname for spec in engine.specs[2:]} == {"cp1", "lb1"}
+
+
+def test_a_node_is_killed_by_its_name(
+    engine: _Engine, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = _up(site)
+    monkeypatch.setattr(sys, "argv", ["provision", "sandbox", "kill", "node1", "-i", str(site)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert not ended.value.code
+    assert sandbox.node_states(made) == {"cp1": "running", "node1": "stopped"}
+    assert f"provision sandbox up -i {site}" in capsys.readouterr().out
 
 
 def test_down_leaves_nothing(engine: _Engine, site: Path) -> None:

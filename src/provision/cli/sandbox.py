@@ -92,6 +92,30 @@ def list_(output: Output = TEXT, verbose: Verbose = 0) -> None:
 
 
 @app.command()
+def kill(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=sandbox_nodes, help="A node, by its name in the inventory."),
+    ],
+    inventory: OptionalInventory = None,
+    output: Output = TEXT,
+    verbose: Verbose = 0,
+) -> None:
+    """Pull the plug of a node, as a power failure would. `provision sandbox up` powers it on again.
+
+    Example:
+
+        provision sandbox kill cp1 -i inventory/sandbox/site.ini
+    """
+    from provision import sandbox
+
+    found, node = sandbox.find_node(inventory, name)
+    sandbox.kill_node(inventory, name)
+    again = f"provision sandbox up -i {inventory or found.site}"
+    render.emit({"killed": node.name, "sandbox": found.name}, f"{node.name} is off; on again with: {again}")
+
+
+@app.command()
 def ssh(
     name: Annotated[
         str,

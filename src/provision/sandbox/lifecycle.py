@@ -74,8 +74,8 @@ def down(site: Path) -> Sandbox | None:
         return sandbox
 
 
-def kill_node(site: Path, name: str) -> None:
-    """Pull the plug of a node, as a failure would. `up` powers it on again."""
+def kill_node(site: Path | None, name: str) -> None:
+    """Pull the plug of a node, as a failure would. `up` powers it on again; errors are those of `find_node`."""
     sandbox, node = find_node(site, name)
     choose_engine(sandbox.engine).kill_node(node.container)
 
