@@ -110,12 +110,30 @@ def _problem_line(label: str, problem: Problem) -> Text:
 
 
 def site(described: Site) -> RenderableType:
-    """What stands above a plan: the site, and the names that were taken from Kubespray's inventory."""
+    """What stands above a plan: the site, and the names that were taken from Kubespray's inventory.
+
+    Those that ask for what is done anyway are counted, and named with `--verbose`.
+    """
     lines = [Text.assemble(("Plan for ", "bold"), str(described.path))]
     lines += [
-        Text(f"  {use.name} taken as {use.own or 'nothing'} = {use.value}", style="dim") for use in described.aliases
+        Text(f"  {use.name} taken as {use.own} = {use.value}", style="dim") for use in described.aliases if use.own
     ]
+    idle = [use for use in described.aliases if not use.own]
+    if idle and render.verbosity():
+        lines += [Text(f"  {use.name} = {use.value} is not needed here{_why(use.note)}", style="dim") for use in idle]
+    elif idle:
+        verb = "is" if len(idle) == 1 else "are"
+        lines.append(
+            Text(
+                f"  {_number(len(idle), 'name')} of Kubespray {verb} not needed here (--verbose names them)",
+                style="dim",
+            )
+        )
     return Group(*lines)
+
+
+def _why(note: str) -> str:
+    return f": {note}" if note else ""
 
 
 def _summary(result: RunResult, seconds: float) -> RenderableType:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from provision import live, render, reports
+from provision.aliases import AliasUse
 from provision.errors import InvalidInput, Location, TaskFailed
+from provision.inventory import Site
 from provision.results import RunResult
 from provision.state import Record
 from tests.unit.recorded import events_of, result_of
@@ -126,6 +130,21 @@ def test_a_plan_shows_differences_on_demand() -> None:
 
 def test_an_empty_plan_says_so() -> None:
     assert reports.NOTHING_TO_DO in _text(reports.plan(RunResult(check=True)))
+
+
+def test_a_plan_names_what_it_took_from_kubespray_and_counts_the_rest() -> None:
+    used = AliasUse("kube_version", "cluster_version", "1.36.4", None)
+    idle = AliasUse("container_manager", "", "containerd", None, "it is the only one")
+    described = cast(Site, SimpleNamespace(path=Path("site.ini"), aliases=(used, idle)))
+
+    text = _text(reports.site(described))
+    assert text.splitlines() == [
+        "Plan for site.ini",
+        "  kube_version taken as cluster_version = 1.36.4",
+        "  1 name of Kubespray is not needed here (--verbose names them)",
+    ]
+    render.configure(verbosity=1)
+    assert "container_manager = containerd is not needed here: it is the only one" in _text(reports.site(described))
 
 
 def test_lines_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:
