@@ -17,7 +17,7 @@ from provision.errors import ProvisionError
 MANIFEST = "manifest.json"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """Asks the module what is missing, and brings that in one archive."""
 
     TRANSFERS_FILES = True

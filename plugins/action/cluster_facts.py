@@ -11,7 +11,7 @@ from provision import catalog, material, topology
 from provision.errors import ProvisionError
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """Returns the `cluster_*` facts of one host."""
 
     _requires_connection = False

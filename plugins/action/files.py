@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """Turns `template: name.j2` of each item into `content`."""
 
     TRANSFERS_FILES = False

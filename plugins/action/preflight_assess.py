@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from provision import preflight_rules as rules
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """Fails with `provision_problems` when the host, or the site seen from it, cannot become what is asked for."""
 
     _requires_connection = False

@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from provision.status_report import build, nobody_answers
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """Returns `provision_status`, even when hosts or all control planes are dead."""
 
     _requires_connection = False
