@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 
 class ApiError(Exception):
-    """An answer of the API other than success; `status` is its HTTP code."""
+    """An answer of the API other than success; `status` is its HTTP code, `causes` are its reasons in detail."""
 
-    def __init__(self, status, message):
+    def __init__(self, status, message, causes=()):
         super().__init__(message)
-        self.status = status
+        self.status, self.causes = status, tuple(causes)
 
 
 def kubeconfig_values(text):
@@ -96,7 +96,9 @@ def decoded(status, text):
         value = text
     if status >= 400:
         words = value.get("message") or value.get("error") if isinstance(value, dict) else value
-        raise ApiError(status, f"HTTP {status}: {str(words or text).strip()[:300]}")
+        details = (value.get("details") or {}).get("causes") or [] if isinstance(value, dict) else []
+        causes = [cause["message"] for cause in details if cause.get("message")]
+        raise ApiError(status, f"HTTP {status}: {str(words or text).strip()[:300]}", causes)
     return value
 
 
