@@ -29,12 +29,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def _people(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Who is in the cluster, who leads, and how the API is reached."""
         groups, name = variables["groups"], variables["inventory_hostname"]
-        planes = list(groups.get("kube_control_plane", []))
-        etcd = list(groups.get("etcd") or planes)
-        balancers = list(groups.get("load_balancer") or planes)
-        nodes = [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)]
+        everyone = _offices(groups)
+        leaving = [host for host in str(self._task.args.get("leaving") or "").split(",") if host]
+        planes, etcd, balancers, nodes = (
+            [host for host in everyone[office] if host not in leaving]
+            for office in ("control_plane", "etcd", "balancer", "node")
+        )
         # Each look into hostvars resolves all of that host's variables: none for a host without an office.
-        hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers}}
+        hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers, *leaving}}
         probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in _answering(hostvars) & {*planes, *etcd}}
         mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
         host = f"api.{variables['cluster_domain']}"
@@ -47,10 +49,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "cluster_etcd_members": topology.members(etcd, hostvars),
             "cluster_load_balancers": topology.members(balancers, hostvars),
             "cluster_nodes": [topology.node_name(node) for node in nodes],
+            "cluster_leaving": [
+                {**member, **{office: member["host"] in everyone[office] for office in everyone}}
+                for member in topology.members(leaving, hostvars)
+            ],
             "cluster_leader": topology.control_plane_leader(planes, probes),
             "cluster_etcd_leader": topology.etcd_leader(etcd, probes),
             "cluster_absent": _absent(
-                {*planes, *etcd, *balancers} - _answering(hostvars), variables.get("run_without")
+                {*planes, *etcd, *balancers, *leaving} - _answering(hostvars), variables.get("run_without")
             ),
             "cluster_exists": topology.cluster_exists(planes, probes),
             "cluster_api_mode": mode,
@@ -69,6 +75,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "cluster_artifacts": material.artifacts(known, version, arch, held, variables["cluster_mirror_url"]),
             "cluster_images": material.images(known, version, held),
         }
+
+
+def _offices(groups: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Which hosts do what, as the groups say."""
+    planes = list(groups.get("kube_control_plane", []))
+    return {
+        "control_plane": planes,
+        "etcd": list(groups.get("etcd") or planes),
+        "balancer": list(groups.get("load_balancer") or planes),
+        "node": [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)],
+    }
 
 
 def _answering(hostvars: dict[str, Any]) -> set[str]:

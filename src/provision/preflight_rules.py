@@ -73,6 +73,8 @@ class Settings:
     cgroup_v1_allowed: bool = False
     os_any_allowed: bool = False
     clock_skew_max_s: int = 60
+    adding: bool = False
+    """Whether the machine comes into a cluster that runs, by the workflow that is for it."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,9 @@ def other_cluster(machine: Machine, site: Site) -> Iterator[Problem]:
 def version(machine: Machine, site: Site) -> Iterator[Problem]:
     """A cluster that runs never changes its version because a setting or its default did."""
     running, wanted = machine.probe["kubernetes"]["kubelet_version"], site.settings.version.removeprefix("v")
-    if machine.is_member and running and wanted and running != wanted:
+    if site.settings.adding:  # what runs on the machine itself is replaced; the cluster's version counts
+        running = _leader(site, site.leader, "kubernetes", "kubelet_version", "")
+    if (machine.is_member or site.settings.adding) and running and wanted and running != wanted:
         hint = f"set cluster_version to {running}: the version of a running cluster cannot be changed yet"
         yield Problem("version", f"runs Kubernetes {running}, the site says {wanted}", hint)
 
@@ -239,15 +243,15 @@ def etcd_membership(machine: Machine, site: Site) -> Iterator[Problem]:
     """A living cluster takes a new or emptied member by adding it, never by starting it as on the first day."""
     leader = site.by_name.get(site.etcd_leader)
     members = leader.probe["etcd"]["members"] if leader else {}
-    if "etcd" not in machine.roles or not members or machine.probe["etcd"]["data_dir_present"]:
+    if "etcd" not in machine.roles or not members or site.settings.adding:
         return
-    node = machine.name.lower()
-    if members.get(node):
-        hint = "bring /var/lib/etcd back, or take the host out of the group etcd and its member out with etcdctl"
-        yield Problem("etcd", "is a member of the etcd cluster but has lost its data", hint)
+    node, hint = machine.name.lower(), f"provision node add {machine.name}"
+    if members.get(node) and not machine.probe["etcd"]["data_dir_present"]:
+        yield Problem(
+            "etcd", "is a member of the etcd cluster but has lost its data", f"bring it in again with: {hint}"
+        )
     elif node not in members:
-        hint = "take it out of the group etcd: an etcd cluster that runs cannot be given more members yet"
-        yield Problem("etcd", "is no member of the etcd cluster that runs", hint)
+        yield Problem("etcd", "is no member of the etcd cluster that runs", f"add it with: {hint}")
 
 
 def _leader(site: Site, name: str, part: str, key: str, default: str) -> str:
