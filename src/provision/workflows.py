@@ -19,6 +19,7 @@ import yaml
 
 from provision import absence, live, outcome, paths, render, runner, state
 from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
+from provision.lifecycle import backup, restore
 from provision.results import Reducer, RunResult
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ WORKFLOWS: Mapping[str, Workflow] = {
     workflow.name: workflow
     for workflow in (
         Workflow("cluster", "Make the machines of the site one highly available cluster.", Effect.CHANGES),
+        Workflow("backup", "Make an encrypted backup of the cluster.", Effect.CHANGES, backup),
+        Workflow("restore", "Rebuild the cluster from a backup.", Effect.DESTROYS, restore),
         Workflow("preflight", "Check that the machines are fit; changes nothing.", Effect.READS),
         Workflow("status", "Show the health of the cluster; changes nothing.", Effect.READS),
     )
@@ -280,7 +283,7 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
         inventories=site.sources,
         check=check,
         limit=absence.limit(request.without),
-        extra_vars=request.extra_vars,
+        extra_vars={**request.extra_vars, **_agreement(request, site)},
         strategy=request.strategy,
         verbosity=max(0, render.verbosity() - 1),
     )
@@ -296,6 +299,11 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
     reducer.close(time.time())
     result = reducer.result()
     return result, outcome.error_of(result, finished, command=_spelt(request), site=request.inventory)
+
+
+def _agreement(request: Request, site: Site) -> dict[str, str]:
+    """For a workflow that destroys: the name that was agreed to, without which its playbook does nothing."""
+    return {"run_cluster": str(site.setting("cluster_name"))} if request.workflow.effect is Effect.DESTROYS else {}
 
 
 def _spelt(request: Request) -> str:
