@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks import floor
-from benchmarks.probe import Prober
+from provision.drills.probe import Prober
 from benchmarks.report import Figures, Ours, page
 from provision import catalog, sandbox
 from tests.e2e.site import ROOT, Call, Site, eventually, new_site

@@ -67,6 +67,7 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow("cluster", "Make the machines of the site one highly available cluster.", Effect.CHANGES),
         Workflow("backup", "Make an encrypted backup of the cluster.", Effect.CHANGES, backup),
         Workflow("restore", "Rebuild the cluster from a backup.", Effect.DESTROYS, restore),
+        Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
         Workflow("preflight", "Check that the machines are fit; changes nothing.", Effect.READS),
         Workflow("status", "Show the health of the cluster; changes nothing.", Effect.READS),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks.probe import Prober
+from provision.drills.probe import Prober
 from tests.e2e.site import Site, eventually
 
 POD = """

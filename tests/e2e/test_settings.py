@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from benchmarks.probe import Prober
+from provision.drills.probe import Prober
 from tests.e2e.site import Site
 
 SERVICES = ("containerd", "kubelet", "etcd", "haproxy", "keepalived")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.probe import Answer, Prober, gaps
+from provision.drills.probe import Answer, Prober, gaps
 
 
 @pytest.mark.parametrize(
