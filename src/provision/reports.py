@@ -1,4 +1,4 @@
-"""Results as people read them: the plan, the failures, the summary, the status table, the history of runs."""
+"""Results as people read them: the plan, the failures, the summary, the status table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from provision.inventory import Site
-    from provision.state import Record
     from provision.workflows import Outcome
 
 NOTHING_TO_DO = "Nothing to do: every host is as the site describes it."
@@ -34,15 +33,13 @@ def plan(result: RunResult) -> RenderableType:
     for host, changes in work.items():
         alike[tuple((change.task, change.summary) for change in changes)].append(host)
     blocks = [_host_block(hosts, work[hosts[0]]) for hosts in alike.values()]
-    head = f"{_number(len(result.changes), 'change')} on {_number(len(work), 'host')}"
+    head = f"{number(len(result.changes), 'change')} on {number(len(work), 'host')}"
     return Group(Text(head, style="bold"), *blocks)
 
 
 def _host_block(hosts: Sequence[str], changes: Sequence[Change]) -> RenderableType:
     each = " each" if len(hosts) > 1 else ""
-    lines = [
-        Text.assemble("\n", (", ".join(hosts), "bold cyan"), (f"  {_number(len(changes), 'change')}{each}", "dim"))
-    ]
+    lines = [Text.assemble("\n", (", ".join(hosts), "bold cyan"), (f"  {number(len(changes), 'change')}{each}", "dim"))]
     for change in changes:
         step = f"{change.task.role}: {change.task.name}" if change.task.role else change.task.name
         lines.append(Text(f"  ~ {step}"))
@@ -99,7 +96,7 @@ def outcome(done: Outcome) -> RenderableType:
     if done.error is not None or result.check:
         return Group(*parts)
     if done.request.workflow.name == "preflight":
-        return Group(*parts, Text(f"{_number(len(result.hosts), 'host')}: fit for the cluster.", style="green"))
+        return Group(*parts, Text(f"{number(len(result.hosts), 'host')}: fit for the cluster.", style="green"))
     return Group(*parts, _summary(result, done.seconds))
 
 
@@ -125,7 +122,7 @@ def site(described: Site) -> RenderableType:
         verb = "is" if len(idle) == 1 else "are"
         lines.append(
             Text(
-                f"  {_number(len(idle), 'name')} of Kubespray {verb} not needed here (--verbose names them)",
+                f"  {number(len(idle), 'name')} of Kubespray {verb} not needed here (--verbose names them)",
                 style="dim",
             )
         )
@@ -140,84 +137,12 @@ def _summary(result: RunResult, seconds: float) -> RenderableType:
     changed = len(result.changed_hosts)
     changes = sum(tally.changed for tally in result.hosts.values())
     evaluated = sum(tally.evaluated for tally in result.hosts.values())
-    what = f"{_number(changes, 'change')} on {_number(changed, 'host')}" if changes else "nothing had to be changed"
+    what = f"{number(changes, 'change')} on {number(changed, 'host')}" if changes else "nothing had to be changed"
     return Text.assemble(("Done", "bold green"), f" in {seconds:.1f} s: {what} ", (f"({evaluated} tasks)", "dim"))
 
 
-def runs(records: Sequence[Record]) -> RenderableType:
-    """The history as a table."""
-    if not records:
-        return Text("No runs are recorded.")
-    rows = [
-        (record.number, record.started.replace("T", " ")[:19], record.workflow, record.mode, _state(record.state),
-         f"{record.seconds:.0f} s", _changes(record.result), record.site)
-        for record in records
-    ]  # fmt: skip
-    return render.table(("run", "started (UTC)", "workflow", "mode", "state", "took", "changes", "site"), rows)
-
-
-def run(record: Record) -> RenderableType:
-    """One run: what it was, where its time went, what it changed, how it ended."""
-    head = render.table(
-        ("", ""),
-        [
-            ("run", f"{record.number} · {record.workflow} ({record.mode})"),
-            ("site", record.site),
-            ("by", f"{record.user}, provision {record.version}"),
-            ("started", record.started),
-            ("took", f"{record.seconds:.1f} s"),
-            ("state", _state(record.state)),
-            *([("error", record.error)] if record.error else []),
-        ],
-    )
-    head.show_header = False
-    result = record.result
-    parts: list[RenderableType] = [head]
-    if phases := result.get("phases"):
-        parts.append(_timeline(phases))
-    if hosts := result.get("hosts"):
-        outcomes = ("ok", "changed", "failed", "skipped", "unreachable", "evaluated")
-        rows = [(name, *(tally.get(outcome, 0) for outcome in outcomes)) for name, tally in hosts.items()]
-        parts.append(render.table(("host", *outcomes), rows))
-    if changes := result.get("changes"):
-        parts.append(_changes_table(changes))
-    for each in result.get("failures", []):
-        parts.append(Text.assemble(("FAILED ", "bold red"), f"{each['host']}: {each['task']} ({each['location']})"))
-        parts.extend(Text(f"  {line}") for line in each["words"].splitlines())
-    return Group(*parts)
-
-
-def _changes_table(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The changes in their order; the same one on several hosts is one row."""
-    hosts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for each in changes:
-        hosts[(each["role"], each["task"], "\n".join(each["summary"]))].append(each["host"])
-    rows = [("\n".join(names), *what) for what, names in hosts.items()]
-    return render.table(("changed on", "role", "task", "what"), rows)
-
-
-def _timeline(phases: Sequence[Mapping[str, Any]]) -> RenderableType:
-    longest = max((phase["seconds"] for phase in phases), default=0) or 1
-    rows = [(phase["name"], f"{phase['seconds']:.1f} s", _bar(phase["seconds"] / longest)) for phase in phases]
-    return render.table(("phase", "took", ""), rows)
-
-
-def _bar(share: float) -> Text:
-    return Text("█" * max(1, round(share * 30)), style="cyan")
-
-
-def _changes(result: Mapping[str, Any]) -> int:
-    return sum(tally.get("changed", 0) for tally in (result.get("hosts") or {}).values())
-
-
-def _state(state: str) -> Text:
-    style = {"done": "green", "failed": "red", "lost": "red", "interrupted": "yellow", "declined": "yellow"}.get(
-        state, "cyan"
-    )
-    return Text(state, style=style)
-
-
-def _number(count: int, thing: str) -> str:
+def number(count: int, thing: str) -> str:
+    """A count with its noun: `1 host`, `2 hosts`."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
@@ -273,7 +198,7 @@ def _etcd_facts(etcd: Mapping[str, Any]) -> list[tuple[str, object]]:
     size = f"{float(etcd.get('db_size') or 0) / 2**20:.1f} MiB"
     alarms = ", ".join(etcd.get("alarms") or []) or "no alarms"
     leader = etcd.get("leader") or "no leader"
-    return [("etcd", f"{healthy} of {_number(len(members), 'member')} healthy, leader {leader}, {size}, {alarms}")]
+    return [("etcd", f"{healthy} of {number(len(members), 'member')} healthy, leader {leader}, {size}, {alarms}")]
 
 
 def _certificate_facts(certificates: Sequence[Mapping[str, Any]]) -> list[tuple[str, object]]:

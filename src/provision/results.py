@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from provision import words
+from provision import timeline, words
 from provision.events import (
     AnyEvent,
     Ended,
@@ -16,6 +17,7 @@ from provision.events import (
     HostOk,
     HostResult,
     HostSkipped,
+    HostStarted,
     HostUnreachable,
     Message,
     PlayStarted,
@@ -87,6 +89,8 @@ class Span:
 
     name: str
     seconds: float
+    state: str = "done"
+    """`failed` when a task of it failed, `interrupted` when the run was broken off in it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class RunResult:
     """The last that Ansible said outside any task: why a playbook cannot be run, a missing file."""
     status: Mapping[str, Any] | None = None
     """What the status playbook found."""
+    steps: tuple[timeline.Step, ...] = ()
+    """What each host did when."""
 
     @property
     def changed_hosts(self) -> tuple[str, ...]:
@@ -112,7 +118,10 @@ class RunResult:
         return tuple(name for name, tally in self.hosts.items() if tally.changed)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result for JSON and the run's record: without the bodies of differences."""
+        """The result for JSON and the run's record: without the bodies of differences, and without secrets."""
+        return {**words.cleaned(self._told()), "timeline": timeline.recorded(self.steps)}
+
+    def _told(self) -> dict[str, Any]:
         return {
             "hosts": {name: {**asdict(tally), "evaluated": tally.evaluated} for name, tally in self.hosts.items()},
             "phases": [asdict(span) for span in self.phases],
@@ -156,9 +165,11 @@ class Reducer:
         self._phase_since: tuple[str, float] | None = None
         self._phase_used = False
         self._role_since: tuple[str, float] | None = None
+        self._recorder = timeline.Recorder()
 
     def add(self, event: AnyEvent) -> None:
         """Count one event."""
+        self._recorder.add(event)
         match event:
             case PlayStarted(at, name):
                 self._close(at)
@@ -166,6 +177,8 @@ class Reducer:
             case TaskStarted(at, task):
                 self._close_role(at)
                 self._role_since = (task.role or task.phase, at)
+            case HostStarted():
+                self._phase_used = True
             case HostResult():
                 self._add_result(event)
             case Message(_, text):
@@ -176,21 +189,24 @@ class Reducer:
 
     def result(self) -> RunResult:
         """The result of all events so far."""
+        roles = [Span(name, round(took, 2)) for name, took in self._roles.items()]
         return RunResult(
             check=self._check,
             hosts=dict(sorted(self._tallies.items(), key=lambda entry: self._place(entry[0]))),
-            phases=tuple(self._phases),
-            roles=tuple(Span(name, round(took, 2)) for name, took in self._roles.items()),
+            phases=tuple(_judged(self._phases, {failure.task.phase for failure in self._failures})),
+            roles=tuple(_judged(roles, {failure.task.role or failure.task.phase for failure in self._failures})),
             changes=tuple(sorted(self._changes, key=lambda change: self._place(change.host))),
             failures=tuple(sorted(self._failures, key=lambda failure: self._place(failure.host))),
             warnings=tuple(self._warnings),
             messages=tuple(self._messages),
             status=self._status,
+            steps=tuple(sorted(self._recorder.steps, key=lambda step: (self._place(step.host), step.start))),
         )
 
     def close(self, at: float) -> None:
-        """End the open phase at `at`: for a run that was broken off."""
-        self._close(at)
+        """End at `at` a run whose end was never told; a phase that is still open was broken off."""
+        self._recorder.close(at)
+        self._close(at, "interrupted")
 
     def _place(self, host: str) -> int:
         return self._order.get(host, len(self._order))
@@ -238,12 +254,12 @@ class Reducer:
                 standing.append(failure)
         self._failures = standing
 
-    def _close(self, at: float) -> None:
+    def _close(self, at: float, state: str = "done") -> None:
         self._close_role(at)
         if self._phase_since is not None:
             name, since = self._phase_since
             if self._phase_used:  # one that has no hosts at this site is not worth telling
-                self._phases.append(Span(name, round(max(0.0, at - since), 2)))
+                self._phases.append(Span(name, round(max(0.0, at - since), 2), state))
             self._phase_since = None
 
     def _close_role(self, at: float) -> None:
@@ -251,6 +267,12 @@ class Reducer:
             name, since = self._role_since
             self._roles[name] += max(0.0, at - since)
             self._role_since = None
+
+
+def _judged(spans: Sequence[Span], failed: AbstractSet[str]) -> Iterator[Span]:
+    """The spans; those that came to an end, but with a failure in them, are marked so."""
+    for span in spans:
+        yield replace(span, state="failed") if span.state == "done" and span.name in failed else span
 
 
 def failure_of(event: HostFailed | HostUnreachable) -> Failure:

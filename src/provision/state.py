@@ -104,7 +104,7 @@ class History:
         handle, temporary = tempfile.mkstemp(dir=directory, prefix=".run-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(record.as_dict(), out, indent=2, default=str)
+                json.dump(record.as_dict(), out, separators=(",", ":"), default=str)
                 out.write("\n")
                 out.flush()
                 os.fsync(out.fileno())

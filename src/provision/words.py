@@ -34,6 +34,17 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def cleaned(value: Any) -> Any:
+    """The same document with the secrets in all of its texts replaced."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {key: cleaned(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(each) for each in value]
+    return value
+
+
 def last_words(result: Mapping[str, Any]) -> str:
     """Why a module failed: its message, and the end of what the tool wrote where the message says nothing."""
     if failed := [item for item in _items(result) if item.get("failed")]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from provision import live, render, reports
+from provision import live, render, reports, reports_runs
 from provision.aliases import AliasUse
 from provision.errors import InvalidInput, Location, TaskFailed
 from provision.inventory import Site
@@ -214,11 +214,11 @@ def test_the_history_and_one_run() -> None:
         3, "cluster", "/x/site.ini", "run", state="failed", seconds=61.2, result=result, error="etcd failed"
     )
 
-    assert "cluster" in _text(reports.runs([record]))
-    text = _text(reports.run(record))
+    assert "cluster" in _text(reports_runs.runs([record]))
+    text = _text(reports_runs.run(record))
     for part in ("3 · cluster (run)", "Bring up etcd", "█", "FAILED node2: Start etcd", "etcd failed"):
         assert part in text
-    assert "No runs are recorded." in _text(reports.runs([]))
+    assert "No runs are recorded." in _text(reports_runs.runs([]))
 
 
 def test_an_error_as_json_keeps_file_and_line() -> None:

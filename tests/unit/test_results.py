@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from provision.events import HostChanged, HostFailed, HostOk, PlayStarted, Task, TaskStarted
-from provision.results import Problem, Reducer, Tally
+from provision.events import HostChanged, HostFailed, HostOk, HostStarted, PlayStarted, Task, TaskStarted
+from provision.results import Problem, Reducer, Span, Tally
 from tests.unit.recorded import result_of
 
 TASK = Task("Start etcd", "Bring up etcd", "etcd", "main", "roles/etcd/tasks/main.yml:9")
@@ -87,7 +87,31 @@ def test_a_run_that_was_broken_off_has_its_last_phase() -> None:
     reducer.add(HostChanged(12.0, "node1", TASK, {"changed": True}))
     reducer.close(14.5)
 
-    assert [(span.name, span.seconds) for span in reducer.result().phases] == [("Bring up etcd", 4.5)]
+    assert reducer.result().phases == (Span("Bring up etcd", 4.5, "interrupted"),)
+
+
+def test_a_phase_that_was_broken_off_in_its_first_task_is_told() -> None:
+    reducer = Reducer()
+    reducer.add(PlayStarted(10.0, "Bring up etcd"))
+    reducer.add(HostStarted(11.0, "node1", TASK))
+    reducer.close(14.5)
+
+    assert reducer.result().phases == (Span("Bring up etcd", 4.5, "interrupted"),)
+    assert [step.outcome for step in reducer.result().steps] == ["interrupted"]
+
+
+def test_a_phase_in_which_something_failed_is_marked() -> None:
+    result = result_of("failed")
+
+    assert [(span.name, span.state) for span in result.phases] == [
+        ("Prepare the hosts", "done"),
+        ("Bring up etcd", "failed"),
+    ]
+    assert [(span.name, span.state) for span in result.roles] == [("host", "done"), ("etcd", "failed")]
+
+
+def test_an_expected_failure_marks_no_phase() -> None:
+    assert {span.state for span in result_of("ignored").phases} == {"done"}
 
 
 def test_an_ignored_failure_counts_as_ok() -> None:
