@@ -9,8 +9,9 @@ short_description: Let kubeadm make etcd's certificate authority and one member'
 description:
   - With V(authority) in O(state) it makes sure that the authority exists and returns it, so that the other members are
     given the same one through the controller's memory. Every task that calls this module sets C(no_log).
-  - With V(member) it installs the authority and makes the certificates that are missing or name other addresses.
-    Nothing else is replaced; an authority that differs from the one on the member is refused.
+  - With V(member) it installs the authority and makes the certificates that are missing, name other addresses, or end
+    within O(within) days. Nothing else is replaced; an authority that differs from the one on the member is refused.
+    etcd reads its certificates anew for each connection: it needs no restart.
   - Keys are made in memory (C(/run)) and moved to O(directory) when all of them are there.
 options:
   state: {description: What to make., type: str, choices: [authority, member], required: true}
@@ -21,6 +22,8 @@ options:
   address: {description: The address that clients and peers use., type: str, required: true}
   sans: {description: Further names and addresses of the server certificate., type: list, elements: str, default: []}
   validity_days: {description: The life of the member's certificates in days., type: int, default: 365}
+  within: {description: Renew what ends within so many days; 0 means what has ended., type: int, default: 0}
+  since: {description: "Leave what was written after this time (epoch, seconds).", type: float, default: 0}
   authority: {description: "The authority as V(authority) returned it.", type: dict, default: {}}
 attributes:
   check_mode:
@@ -59,7 +62,7 @@ import tempfile
 
 from ansible.module_utils.atomic import ids, read, write  # type: ignore[import-not-found]
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.certificates import describe  # type: ignore[import-not-found]
+from ansible.module_utils.certificates import describe, due  # type: ignore[import-not-found]
 
 # What kubeadm's phases write below its directory -> the name here.
 AUTHORITY = {"etcd-ca": "etcd/ca"}
@@ -155,13 +158,15 @@ class Certificates:
                     self.install(name, data)
 
     def outdated(self):
-        """Return the member's phases whose certificate is missing or lacks one of its addresses."""
-        wanted = {self.module.params["address"], *self.module.params["sans"]}
+        """Return the member's phases whose certificate is missing, lacks one of its addresses, or is to be renewed."""
+        given = self.module.params
+        wanted = {given["address"], *given["sans"]}
         phases = {}
         for phase, name in MEMBER.items():
-            certificate = describe(f"{self.path(name)}.crt") if self.present(name) else None
-            serves = name in ("etcd/server", "etcd/peer")
-            if certificate is None or (serves and not wanted <= certificate["sans"]):
+            path = f"{self.path(name)}.crt"
+            certificate = describe(path) if self.present(name) else None
+            lacks = name in ("etcd/server", "etcd/peer") and certificate and not wanted <= certificate["sans"]
+            if certificate is None or lacks or due(path, given["within"], given["since"]):
                 phases[phase] = name
         return phases
 
@@ -178,6 +183,8 @@ def main():
             "address": {"type": "str", "required": True},
             "sans": {"type": "list", "elements": "str", "default": []},
             "validity_days": {"type": "int", "default": 365},
+            "within": {"type": "int", "default": 0},
+            "since": {"type": "float", "default": 0},
             "authority": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

@@ -36,18 +36,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 host:
-  description: C(units) with the state of each, C(vip_held), and C(certificates), with C(name) and C(days_left).
+  description: >-
+    C(units) with the state of each, C(vip_held), and C(certificates), with C(name), C(days_left) and C(authority).
   type: dict
   returned: always
 """
 
 import glob
 import json
-import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.certificates import describe  # type: ignore[import-not-found]
-from ansible.module_utils.kube_client import kubeconfig_values, pem  # type: ignore[import-not-found]
+from ansible.module_utils.certificates import described  # type: ignore[import-not-found]
 
 PATTERNS = (
     "/etc/kubernetes/pki/*.crt",
@@ -83,34 +82,13 @@ def holds(module, address):
     return any(entry.get("local") == address for link in links for entry in link.get("addr_info", []))
 
 
-def days_left(path):
-    """Days until the certificate in a file ends, rounded down; None when the file holds none.
-
-    A kubeconfig that names a file holds none: that file is listed for itself.
-    """
-    if not path.endswith(".conf"):
-        found = describe(path)
-        return int(found["days_left"] // 1) if found else None
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        values = kubeconfig_values(stream.read())
-    if "client-certificate-data" not in values:
-        return None
-    handle = os.memfd_create("certificate", os.MFD_CLOEXEC)
-    try:
-        os.write(handle, pem(values, "client-certificate"))
-        found = describe(f"/proc/self/fd/{handle}")
-    finally:
-        os.close(handle)
-    return int(found["days_left"] // 1) if found else None
-
-
 def certificates(patterns):
-    """[{name, days_left}] of every certificate that the patterns find, sorted by name."""
+    """[{name, days_left, authority}] of every certificate that the patterns find, sorted by name; days rounded down."""
     rows = []
     for path in sorted({path for pattern in patterns for path in glob.glob(pattern)}):
-        left = days_left(path)
-        if left is not None:
-            rows.append({"name": path, "days_left": left})
+        found = described(path)
+        if found is not None:
+            rows.append({"name": path, "days_left": int(found["days_left"] // 1), "authority": found["authority"]})
     return rows
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from provision import certificates
 from provision.outcome import unwrapped, why_unreachable
 
 Data = Mapping[str, Any]
 Row = dict[str, Any]
 Hosts = Mapping[str, Data | None]
 
-# Days: enough to renew a certificate without haste.
-CERTIFICATE_WARNING = 30
 # etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
 ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
 
@@ -37,7 +36,7 @@ def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
         },
         "vip": vip(site, hosts),
         "etcd": cluster.get("etcd", {}),
-        "certificates": certificates(hosts),
+        "certificates": certificates.rows(hosts),
         "versions": versions(nodes, cluster),
         "drift": drift(site, hosts, nodes) if nodes else [],
     }
@@ -59,12 +58,6 @@ def vip(site: Data, hosts: Hosts) -> Row:
     """Who holds the VIP; more than one holder means that the balancers do not see each other."""
     holders = sorted(name for name, host in hosts.items() if host and host["vip_held"])
     return {"address": site["vip"], "holder": ", ".join(holders), "holders_count": len(holders)}
-
-
-def certificates(hosts: Hosts) -> list[Row]:
-    """[{host, name, days_left}] of all hosts, the one that ends first at the top."""
-    rows = [{"host": name, **row} for name, host in hosts.items() if host for row in host["certificates"]]
-    return sorted(rows, key=lambda row: (row["days_left"], row["host"], row["name"]))
 
 
 def versions(nodes: Iterable[Data], cluster: Data) -> dict[str, str]:
@@ -128,7 +121,7 @@ def problems(site: Data, hosts: Hosts, cluster: Data, status: Data) -> list[Row]
         *node_problems(site, status["nodes"], hosts),
         *vip_problems(status.get("vip")),
         *etcd_problems(status["etcd"]),
-        *certificate_problems(status["certificates"]),
+        *certificates.problems(status["certificates"]),
     ]
 
 
@@ -211,26 +204,3 @@ def etcd_problems(etcd: Data) -> list[Row]:
             problem("etcd", f"the database has {etcd['db_size'] // 1024**2} MiB", "defragment it, or raise its quota")
         )
     return rows
-
-
-def certificate_problems(rows: Iterable[Data]) -> list[Row]:
-    """Certificates near their end."""
-    return [
-        problem("certificate", f"{row['name']} on {row['host']} {ends(row['days_left'])}", renewal(row["name"]))
-        for row in rows
-        if row["days_left"] < CERTIFICATE_WARNING
-    ]
-
-
-def renewal(path: str) -> str:
-    """How the certificate in a file gets a new life."""
-    if path.startswith("/etc/etcd/"):
-        return "delete it and its key there, then run `provision cluster`, which makes what is missing"
-    if path.startswith("/var/lib/kubelet/"):
-        return "the kubelet renews it by itself: journalctl -u kubelet there tells why it did not"
-    return "run `kubeadm certs renew all` there, then restart the control plane's pods"
-
-
-def ends(days: int) -> str:
-    """When a certificate ends, in words."""
-    return f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"

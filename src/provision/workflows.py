@@ -19,7 +19,7 @@ import yaml
 
 from provision import absence, live, outcome, paths, render, runner, state
 from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
-from provision.lifecycle import backup, restore
+from provision.lifecycle import backup, certificates_renew, restore
 from provision.results import Reducer, RunResult
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow("backup", "Make an encrypted backup of the cluster.", Effect.CHANGES, backup),
         Workflow("restore", "Rebuild the cluster from a backup.", Effect.DESTROYS, restore),
         Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
+        Workflow("certificates", "Show how long every certificate lasts; changes nothing.", Effect.READS),
+        Workflow(
+            "certificates renew", "Renew the certificates of a running cluster.", Effect.CHANGES, certificates_renew
+        ),
         Workflow("preflight", "Check that the machines are fit; changes nothing.", Effect.READS),
         Workflow("status", "Show the health of the cluster; changes nothing.", Effect.READS),
     )

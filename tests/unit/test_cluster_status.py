@@ -218,16 +218,3 @@ def test_a_site_that_nobody_reaches_says_why() -> None:
         "m1: ssh: connect to host 10.77.0.11 port 22: Connection timed out"
     )
     assert "is the machine on" in status["problems"][0]["hint"]
-
-
-@pytest.mark.parametrize(
-    ("path", "says"),
-    [
-        ("/etc/etcd/pki/server.crt", "delete it and its key"),
-        ("/var/lib/kubelet/pki/kubelet-client-current.pem", "by itself"),
-        ("/etc/kubernetes/pki/apiserver.crt", "kubeadm certs renew all"),
-    ],
-)
-def test_a_certificate_near_its_end_comes_with_what_renews_it(path: str, says: str) -> None:
-    (found,) = status_report.certificate_problems([{"host": "m1", "name": path, "days_left": 3}])
-    assert says in found["hint"]

@@ -15,6 +15,7 @@ from provision.errors import ProvisionError, UsageError
 
 _LATE = {
     "bundle": ("provision.cli.bundle", "Everything a site installs, as one directory: make, check and serve it."),
+    "certificates": ("provision.cli.certificates", "How long every certificate lasts; and renew them."),
     "sandbox": ("provision.cli.sandbox", "Nodes for any site on this machine: try, rehearse, test."),
     "catalog": ("provision.cli.catalog", "What can be installed: versions, files, images, licences."),
     "runs": ("provision.cli.runs", "What was done before: the history of a site."),
