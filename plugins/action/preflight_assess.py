@@ -76,6 +76,8 @@ def _machine(name: str, hostvars: Any, variables: dict[str, Any]) -> Any:
     }
     if name.lower() in variables["cluster_nodes"]:
         roles |= {"node", "k8s"}
+    if "gpu_node" in hostvars["group_names"]:
+        roles.add("gpu")
     if hostvars["cluster_balancer"] != "none":
         roles.add("balancer")
     return rules.Machine(name, hostvars["cluster_address"], frozenset(roles), hostvars["__cluster_probe"]["host"])

@@ -210,6 +210,16 @@ def etcd(listening, version):
     }
 
 
+def accelerators():
+    """Return [{slot, id}] of the display controllers and accelerators on the PCI bus."""
+    found = []
+    for path in sorted(glob.glob("/sys/bus/pci/devices/*")):
+        kind, vendor, device = (read(f"{path}/{name}").strip() for name in ("class", "vendor", "device"))
+        if kind.startswith(("0x03", "0x12")):
+            found.append({"slot": os.path.basename(path), "id": f"{vendor[2:]}:{device[2:]}"})
+    return found
+
+
 def answers(endpoint):
     """Whether `address:port` takes a TCP connection; None when not asked."""
     if not endpoint:
@@ -281,6 +291,7 @@ def main():
         "api_answers": answers(module.params["api"]),
         "kubernetes": kubernetes(listening, tools["kubelet"]),
         "etcd": etcd(listening, tools["etcd"]),
+        "accelerators": accelerators(),
         "containerd": {"version": facts.version_of(output(tools["containerd"])), "running": "containerd" in running},
     }
     host["vip"] = vip.result()

@@ -282,11 +282,27 @@ def disk(machine: Machine, _site: Site) -> Iterator[Problem]:
         yield Problem("disk", f"{free} MiB are free under /var/lib", "8 GiB is a sensible minimum")
 
 
+GPU_VENDORS = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
+
+
+def gpu(machine: Machine, _site: Site) -> Iterator[Problem]:
+    """A GPU node has a GPU; what its bus shows is said, whatever it is."""
+    if "gpu" not in machine.roles:
+        return
+    devices = machine.probe.get("accelerators", [])
+    seen = ", ".join(f"{GPU_VENDORS.get(each['id'][:4], '')} {each['id']} at {each['slot']}".strip() for each in devices)
+    if any(each["id"][:4] in GPU_VENDORS for each in devices):
+        yield Problem("gpu", f"has {seen}", "that is what the GPU operator will find")
+    else:
+        hint = "is the card in its slot, and passed through to this machine? It joins without one as well"
+        yield Problem("gpu", f"has no GPU on its PCI bus, which shows {seen or 'no display controller at all'}", hint)
+
+
 REFUSALS = (
     root, operating_system, architecture, cgroups, swap, clock, memory, address, ports,
     vip_place, vip_free, other_cluster, version, other_etcd, etcd_membership,
 )  # fmt: skip
-WARNINGS = (twins, time_service, disk)
+WARNINGS = (twins, time_service, disk, gpu)
 
 
 def assess(machine: Machine, site: Site) -> tuple[list[Problem], list[Problem]]:

@@ -16,6 +16,7 @@ from provision.errors import ProvisionError, UsageError
 _LATE = {
     "bundle": ("provision.cli.bundle", "Everything a site installs, as one directory: make, check and serve it."),
     "certificates": ("provision.cli.certificates", "How long every certificate lasts; and renew them."),
+    "node": ("provision.cli.node", "Add nodes to a cluster that runs, and remove them."),
     "sandbox": ("provision.cli.sandbox", "Nodes for any site on this machine: try, rehearse, test."),
     "catalog": ("provision.cli.catalog", "What can be installed: versions, files, images, licences."),
     "runs": ("provision.cli.runs", "What was done before: the history of a site."),
@@ -103,4 +104,4 @@ def _explain_usage(ended: SystemExit, arguments: list[str]) -> None:
         render.emit({"error": error.as_dict()})
 
 
-from provision.cli import backup, cluster, drill, site  # noqa: E402, F401 - they add their commands to `app`
+from provision.cli import backup, cluster, drill, site, upgrade  # noqa: E402, F401 - they add their commands to `app`
