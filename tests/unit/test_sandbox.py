@@ -13,7 +13,8 @@ import yaml
 from provision import cli, sandbox
 from provision.errors import HostUnreachable, PreflightRefused, UsageError
 from provision.sandbox import checks, lifecycle, record, server, ssh
-from provision.sandbox.engine import Network, NodeSpec
+from provision.sandbox.engine import CONTAINER, Network, NodeSpec
+from provision.sandbox.processes import started_at
 from tests.unit.sites import write_site
 
 
@@ -21,6 +22,7 @@ class _Engine:
     """Nodes in a dictionary."""
 
     name = "podman"
+    traits = CONTAINER
 
     def __init__(self) -> None:
         self.nodes: dict[str, str] = {}
@@ -59,6 +61,12 @@ class _Engine:
     def remove_nodes(self, containers: list[str]) -> None:
         for container in containers:
             self.nodes.pop(container, None)
+
+    def console(self, container: str) -> str:
+        return f"look at {container}"
+
+    def removal(self, containers: list[str], network: str) -> str:
+        return f"remove {' '.join(containers)} {network}"
 
 
 @pytest.fixture
@@ -236,7 +244,7 @@ def test_nodes_whose_record_is_lost_are_named(engine: _Engine, site: Path) -> No
     with pytest.raises(PreflightRefused, match="its record is not in") as refused:
         _up(site)
     assert refused.value.hint is not None
-    assert refused.value.hint.startswith(f"podman rm --force --volumes {made.nodes[0].container}")
+    assert refused.value.hint.startswith(f"remove {made.nodes[0].container} ")
 
 
 def test_a_missing_bundle_is_named_before_anything_is_made(engine: _Engine, site: Path) -> None:
@@ -270,7 +278,7 @@ def test_a_record_of_another_version_is_refused(engine: _Engine, site: Path) -> 
 def test_only_the_recorded_process_counts_as_the_server() -> None:
     import os
 
-    started = server._started(os.getpid())
+    started = started_at(os.getpid())
     assert started is not None
     assert server.running(record.Server(os.getpid(), started))
     assert not server.running(record.Server(os.getpid(), started + 1))

@@ -39,7 +39,11 @@ def up(
     no_bundle: Annotated[bool, typer.Option("--no-bundle", help="Bare nodes: serve them nothing.")] = False,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", envvar="PROVISION_SANDBOX_ENGINE", metavar="NAME", help="podman or docker."),
+        typer.Option("--engine", envvar="PROVISION_SANDBOX_ENGINE", metavar="NAME", help="podman, docker or qemu."),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", metavar="FILE", help="qemu: start from this cloud image instead of our own."),
     ] = None,
     output: Output = TEXT,
     verbose: Verbose = 0,
@@ -55,7 +59,7 @@ def up(
     """
     from provision import sandbox
 
-    made = sandbox.up(inventory, spare=spare, bundle=bundle, with_bundle=not no_bundle, engine=engine)
+    made = sandbox.up(inventory, spare=spare, bundle=bundle, with_bundle=not no_bundle, engine=engine, image=image)
     render.emit(_described(made, sandbox.node_states(made)), lambda: _welcome(made, inventory))
 
 

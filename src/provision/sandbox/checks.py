@@ -11,11 +11,8 @@ from typing import Any
 from provision.errors import PreflightRefused
 from provision.paths import cache_home
 from provision.sandbox.commands import run
-from provision.sandbox.engine import Network
+from provision.sandbox.engine import Network, Traits
 from provision.sandbox.record import load_all
-
-_NODE_MIB = 720
-"""Memory and disk that a node of a small cluster takes: 0.7 GiB."""
 
 
 def check_tools() -> None:
@@ -27,12 +24,11 @@ def check_tools() -> None:
             )
 
 
-def check_room(new_nodes: int) -> None:
-    """Refuse when there is too little memory or disk for `new_nodes` more nodes."""
-    needed = new_nodes * _NODE_MIB
-    _refuse_if_short("memory", needed, _available_memory(), new_nodes)
+def check_room(new_nodes: int, traits: Traits) -> None:
+    """Refuse when there is too little memory or disk for `new_nodes` more nodes of that kind."""
+    _refuse_if_short("memory", new_nodes * traits.memory_mib, _available_memory(), new_nodes)
     place = next(path for path in (cache_home(), *cache_home().parents) if path.exists())
-    _refuse_if_short("disk space", needed, shutil.disk_usage(place).free >> 20, new_nodes)
+    _refuse_if_short("disk space", new_nodes * traits.disk_mib, shutil.disk_usage(place).free >> 20, new_nodes)
 
 
 def _refuse_if_short(what: str, needed: int, free: int, nodes: int) -> None:

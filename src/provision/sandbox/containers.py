@@ -12,7 +12,7 @@ from typing import Any
 
 from provision.errors import PreflightRefused
 from provision.sandbox.commands import run
-from provision.sandbox.engine import Network, NodeSpec
+from provision.sandbox.engine import CONTAINER, Network, NodeSpec, mac_for
 
 _NODE_FLAGS = (
     "--privileged",
@@ -31,6 +31,7 @@ class ContainerEngine:
     """What podman and docker do alike."""
 
     name: str
+    traits = CONTAINER
     extra_flags: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -74,7 +75,7 @@ class ContainerEngine:
         """Start a new container for the node."""
         self._call(
             *("run", "--detach", "--name", node.container, "--hostname", node.hostname),
-            *("--network", node.network, "--ip", node.address, "--mac-address", _mac(node.address)),
+            *("--network", node.network, "--ip", node.address, "--mac-address", mac_for(node.address)),
             *("-v", f"{node.identity}:/etc/sandbox:ro", *_host_modules()),
             *_NODE_FLAGS,
             *self.extra_flags,
@@ -96,6 +97,14 @@ class ContainerEngine:
         present = [name for name in containers if name in self.node_states()]
         if present:
             self._call("rm", "--force", "--volumes", *present)
+
+    def console(self, container: str) -> str:
+        """The command that shows the container's output."""
+        return f"{self.name} logs {container}"
+
+    def removal(self, containers: list[str], network: str) -> str:
+        """The engine's own commands."""
+        return f"{self.name} rm --force --volumes {' '.join(containers)}; {self.name} network rm {network}"
 
     def _network_flags(self, network: Network) -> list[str]:
         raise NotImplementedError
@@ -166,11 +175,6 @@ def _state(status: str) -> str:
     """One word for what `ps` tells people, such as `Up 3 seconds` or `Exited (137) 1 minute ago`."""
     word = status.partition(" ")[0].lower()
     return {"up": "running", "created": "created", "initialized": "created"}.get(word, "stopped")
-
-
-def _mac(address: str) -> str:
-    """A network card that stays the same when the node is powered off and on: others go on knowing it."""
-    return "02:70:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
 def _host_modules() -> tuple[str, ...]:

@@ -36,12 +36,33 @@ class NodeSpec:
     """A directory of this machine that the node sees, read-only, as /etc/sandbox: its ssh keys and its gateway."""
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What nodes of one kind take, and what they are."""
+
+    own_kernel: bool
+    """Whether a node is a machine of its own: its kernel, its clock, its memory."""
+    memory_mib: int
+    disk_mib: int
+    boot_seconds: float
+    """How long a node may take until it is given up."""
+
+
+CONTAINER = Traits(own_kernel=False, memory_mib=720, disk_mib=720, boot_seconds=60)
+MACHINE = Traits(own_kernel=True, memory_mib=2048, disk_mib=2048, boot_seconds=600)
+"""An emulated processor is ten to fifteen times slower than a real one, and busy with all nodes at once."""
+
+
 class Engine(Protocol):
     """Runs nodes. Each method raises PreflightRefused with the engine's last words when it cannot do its work."""
 
     @property
     def name(self) -> str:
         """What `--engine` calls it."""
+
+    @property
+    def traits(self) -> Traits:
+        """The kind of its nodes."""
 
     def check(self) -> None:
         """Refuse, with the command that fixes it, when this machine cannot run nodes with this engine."""
@@ -76,6 +97,12 @@ class Engine(Protocol):
     def remove_nodes(self, containers: list[str]) -> None:
         """Kill and delete these nodes with their disks; those that are not there are passed over."""
 
+    def console(self, container: str) -> str:
+        """The command that shows what the node wrote to its console."""
+
+    def removal(self, containers: list[str], network: str) -> str:
+        """The command that removes nodes and their network when no record says whose they are."""
+
 
 def choose_engine(name: str | None = None) -> Engine:
     """The engine called `name`, else that of $PROVISION_SANDBOX_ENGINE, else podman or docker, whichever is installed.
@@ -83,11 +110,13 @@ def choose_engine(name: str | None = None) -> Engine:
     Raises UsageError for a name nobody knows and PreflightRefused when there is none.
     """
     from provision.sandbox.containers import Docker, Podman
+    from provision.sandbox.qemu.engine import Qemu
 
+    if (wanted := name or os.environ.get("PROVISION_SANDBOX_ENGINE")) == Qemu.name:
+        return Qemu()
     known = {"podman": Podman, "docker": Docker}
-    wanted = name or os.environ.get("PROVISION_SANDBOX_ENGINE")
     if wanted and wanted not in known:
-        raise UsageError(f"there is no sandbox engine {wanted!r}", hint=f"the engines are {', '.join(known)}")
+        raise UsageError(f"there is no sandbox engine {wanted!r}", hint=f"the engines are {', '.join(known)}, qemu")
     candidates = [wanted] if wanted else list(known)
     for candidate in candidates:
         if shutil.which(candidate):
@@ -96,3 +125,8 @@ def choose_engine(name: str | None = None) -> Engine:
         f"the sandbox needs {' or '.join(candidates)} to run nodes, which is not installed",
         hint="apt-get install podman runc mmdebstrap",
     )
+
+
+def mac_for(address: str) -> str:
+    """A network card that stays the same when the node is powered off and on: others go on knowing it."""
+    return "02:70:" + ":".join(f"{int(part):02x}" for part in address.split("."))

@@ -1,4 +1,4 @@
-"""The node image: a plain Debian server made of the distribution's packages, built once and kept by its recipe."""
+"""The node images: a plain Debian server made of the distribution's packages, built once and kept by its recipe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -29,71 +30,90 @@ PACKAGES = (
 """What a bare server has. What a cluster needs beyond this comes from the bundle, as on real machines."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is made."""
+
+    name: str
+    packages: tuple[str, ...]
+    files: tuple[Path, ...]
+    """Directories that are copied beside the hook `customize`, which is in the last one."""
+
+
+def recipe(*, own_kernel: bool) -> Recipe:
+    """That of a container node, or of a machine with a kernel of its own."""
+    files = Path(str(resources.files("provision.sandbox"))) / "image_files"
+    if own_kernel:
+        return Recipe("machine", (*PACKAGES, "udev", "linux-image-cloud-amd64"), (files, files / "machine"))
+    return Recipe("node", PACKAGES, (files,))
+
+
 def ensure_image(engine: Engine, suite: str = SUITE) -> str:
-    """The reference of the node image of `suite`, built (about a minute) when this machine has it not yet.
+    """The reference of the engine's node image of `suite`, built (about a minute) when this machine has it not yet.
 
     Raises PreflightRefused when it cannot be built.
     """
-    reference = image_reference(suite)
+    wanted = recipe(own_kernel=engine.traits.own_kernel)
+    reference = image_reference(suite, wanted)
     if engine.has_image(reference):
         return reference
     with locked(cache_home() / "sandbox" / "image.lock"):
         if not engine.has_image(reference):
-            engine.import_image(_root_tar(suite), reference)
+            engine.import_image(_root_tar(suite, wanted), reference)
     return reference
 
 
-def image_reference(suite: str = SUITE) -> str:
+def image_reference(suite: str = SUITE, wanted: Recipe | None = None) -> str:
     """The image's name: the same recipe has the same name on every machine."""
-    return f"localhost/provision-node:{suite}-{_digest(suite)}"
+    wanted = wanted or recipe(own_kernel=False)
+    return f"localhost/provision-{wanted.name}:{suite}-{_digest(suite, wanted)}"
 
 
-def _digest(suite: str) -> str:
-    recipe = hashlib.sha256(repr((suite, PACKAGES, os.uname().machine)).encode())
-    for file in sorted(_files().iterdir(), key=lambda file: file.name):
-        if file.is_file():
-            recipe.update(file.name.encode() + b"\0" + file.read_bytes())
-    return recipe.hexdigest()[:12]
+def _digest(suite: str, wanted: Recipe) -> str:
+    digest = hashlib.sha256(repr((suite, wanted.packages, os.uname().machine)).encode())
+    for directory in wanted.files:
+        for file in sorted(directory.iterdir(), key=lambda file: file.name):
+            if file.is_file():
+                digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def _files() -> Path:
-    return Path(str(resources.files("provision.sandbox"))) / "image_files"
-
-
-def _root_tar(suite: str) -> Path:
-    tar = cache_home() / "sandbox" / f"node-{suite}-{_digest(suite)}.tar"
+def _root_tar(suite: str, wanted: Recipe) -> Path:
+    tar = cache_home() / "sandbox" / f"{wanted.name}-{suite}-{_digest(suite, wanted)}.tar"
     if not tar.exists():
-        _build(suite, tar)
+        _build(suite, wanted, tar)
     return tar
 
 
-def _build(suite: str, tar: Path) -> None:
+def _build(suite: str, wanted: Recipe, tar: Path) -> None:
     if not shutil.which("mmdebstrap"):
         raise PreflightRefused(
             "the node image is not built yet, and mmdebstrap, which builds it, is not installed",
             hint="apt-get install mmdebstrap",
         )
-    render.info(f"Building the node image (Debian {suite}); this takes about a minute, once")
+    render.info(f"Building the {wanted.name} image (Debian {suite}); this takes about a minute, once")
     sources = "\n".join(source.as_deb822() for source in sources_for(suite))
     with tempfile.TemporaryDirectory(prefix="provision-image-") as work:
-        hook = Path(work) / "customize"
-        shutil.copytree(_files(), work, dirs_exist_ok=True)
+        shutil.copytree(wanted.files[0], work, dirs_exist_ok=True)
+        hook = Path(work) / wanted.files[-1].relative_to(wanted.files[0]) / "customize"
         hook.chmod(0o755)
         partial = tar.with_name(f".{tar.name}.partial.tar")
         try:
-            _mmdebstrap(suite, sources, hook, partial)
+            _mmdebstrap(suite, wanted.packages, sources, hook, partial)
             partial.replace(tar)
         finally:
             partial.unlink(missing_ok=True)
 
 
-def _mmdebstrap(suite: str, sources: str, hook: Path, tar: Path) -> None:
+def _mmdebstrap(suite: str, packages: tuple[str, ...], sources: str, hook: Path, tar: Path) -> None:
     argv = [
-        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
+        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
         *(f"--aptopt={option}" for option in _apt_options()),
         *(f"--customize-hook={hook}", suite, str(tar), "-"),
     ]
-    done = subprocess.run(argv, input=sources, capture_output=True, text=True, check=False)
+    # A kernel that is started without an initial file system needs none made.
+    environment = {**os.environ, "INITRD": "No"}
+    done = subprocess.run(argv, input=sources, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise PreflightRefused(
             f"the node image could not be built: {last_words(done.stderr)}",

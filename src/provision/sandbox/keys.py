@@ -30,7 +30,9 @@ def _make_identity(sandbox: Sandbox, node: Node) -> str:
     host_key = home / "ssh_host_ed25519_key"
     _ensure(host_key, node.container)
     (home / "authorized_keys").write_text(_public(sandbox.key).read_text())
-    (home / "network").write_text(f"GATEWAY={sandbox.network.gateway}\n")
+    prefix = sandbox.network.subnet.partition("/")[2]
+    place = {"NAME": node.name.lower(), "ADDRESS": f"{node.address}/{prefix}", "GATEWAY": sandbox.network.gateway}
+    (home / "network").write_text("".join(f"{key}={value}\n" for key, value in place.items()))
     kind, key = _public(host_key).read_text().split()[:2]
     return f"{node.address} {kind} {key}\n"
 

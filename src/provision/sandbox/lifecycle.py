@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from provision import render
-from provision.errors import PreflightRefused, UsageError
+from provision.errors import InvalidInput, PreflightRefused, UsageError
 from provision.paths import cache_home, state_home
 from provision.sandbox import checks, keys, record, server, ssh
 from provision.sandbox.engine import Engine, NodeSpec, choose_engine
@@ -22,7 +22,6 @@ from provision.sandbox.plan import Wanted, merge, plan
 from provision.sandbox.record import Node, Sandbox
 from provision.sandbox.site import read_site
 
-_BOOT_SECONDS = 60.0
 _T = TypeVar("_T")
 
 
@@ -34,10 +33,12 @@ def up(
     with_bundle: bool = True,
     engine: str | None = None,
     suite: str = SUITE,
+    image: Path | None = None,
 ) -> Sandbox:
     """Make the nodes of a site and serve them the bundle; what is there already is kept, what is missing is made.
 
-    `bundle` is the bundle's directory, by default the cached one of the site's Kubernetes version.
+    `bundle` is the bundle's directory, by default the cached one of the site's Kubernetes version. `image` is the disk
+    of a cloud image, which virtual machines start from instead of one that is made from packages.
     Returns when every node lets us in and has booted. Raises InvalidInput for a site that no sandbox can carry,
     PreflightRefused with the command that helps when this machine cannot, HostUnreachable when a node stays silent.
     """
@@ -45,13 +46,13 @@ def up(
     wanted = plan(facts, spare=spare)
     served = _bundle_directory(bundle, facts.version) if with_bundle else ""
     with _lock(wanted.name):
-        sandbox = _prepare(wanted, served, engine, suite)
+        sandbox = _prepare(wanted, served, engine, image or suite)
         _make_nodes(sandbox)
         if sandbox.bundle:
             if not server.running(sandbox.server):
                 sandbox = _saved(replace(sandbox, server=server.start(sandbox)))
             server.wait_serving(sandbox)
-        write_overlay(sandbox, facts.hosts)
+        write_overlay(sandbox, facts.hosts, machines=choose_engine(sandbox.engine).traits.own_kernel)
         return _saved(replace(sandbox, ready=True))
 
 
@@ -124,7 +125,7 @@ def node_states(sandbox: Sandbox) -> dict[str, str]:
     return {node.name: states.get(node.container, "missing") for node in sandbox.nodes}
 
 
-def _prepare(wanted: Wanted, bundle: str, engine_name: str | None, suite: str) -> Sandbox:
+def _prepare(wanted: Wanted, bundle: str, engine_name: str | None, image: str | Path) -> Sandbox:
     """Check this machine, then write down what will be made, before it is."""
     present = record.load(wanted.site)
     _refuse_change(present, wanted, engine_name)
@@ -139,13 +140,13 @@ def _prepare(wanted: Wanted, bundle: str, engine_name: str | None, suite: str) -
     nodes = merge(known, wanted.nodes)
     if present is None or not checks.network_is_up(wanted.network):
         checks.check_subnet(wanted.network)
-    checks.check_room(len(nodes) - len(known))
+    checks.check_room(len(nodes) - len(known), engine.traits)
     sandbox = Sandbox(
         name=wanted.name,
         site=str(wanted.site),
         engine=engine.name,
         network=wanted.network,
-        image=ensure_image(engine, suite),
+        image=_image(engine, image, present),
         nodes=nodes,
         bundle=bundle or (present.bundle if present else ""),
         server=present.server if present else None,
@@ -153,6 +154,19 @@ def _prepare(wanted: Wanted, bundle: str, engine_name: str | None, suite: str) -
     sandbox.save()
     keys.make_keys(sandbox)
     return sandbox
+
+
+def _image(engine: Engine, wanted: str | Path, present: Sandbox | None) -> str:
+    """What nodes start from: the cloud image that was asked for now or at first, else the one of that Debian suite."""
+    if isinstance(wanted, Path):
+        if not engine.traits.own_kernel:
+            raise UsageError("a cloud image is for virtual machines", hint="--engine qemu")
+        if not wanted.is_file():
+            raise InvalidInput(f"{wanted} is no disk image", hint="--image FILE, in the format qcow2 or raw")
+        return str(wanted.absolute())
+    if present and Path(present.image).is_absolute():
+        return present.image
+    return ensure_image(engine, wanted)
 
 
 def _refuse_change(present: Sandbox | None, wanted: Wanted, engine_name: str | None) -> None:
@@ -174,10 +188,9 @@ def _refuse_leftovers(engine: Engine, wanted: Wanted) -> None:
     """Nodes of ours without a record: nobody has the keys of those."""
     found = [node.container for node in wanted.nodes if node.container in engine.node_states()]
     if found:
-        remove = f"{engine.name} rm --force --volumes {' '.join(found)}"
         raise PreflightRefused(
             f"nodes of an earlier sandbox of {wanted.site} are there, and its record is not in {state_home()}",
-            hint=f"{remove}; {engine.name} network rm {wanted.network.name}",
+            hint=engine.removal(found, wanted.network.name),
         )
 
 
@@ -187,7 +200,11 @@ def _make_nodes(sandbox: Sandbox) -> None:
     states = engine.node_states()
     _each(sandbox.nodes, lambda node: _power_on(engine, sandbox, node, states.get(node.container)))
     engine.open_gateway(sandbox.network)
-    booted = _each(sandbox.nodes, lambda node: ssh.wait_booted(sandbox, node, timeout=_BOOT_SECONDS))
+    patience = engine.traits.boot_seconds
+    booted = _each(
+        sandbox.nodes,
+        lambda node: ssh.wait_booted(sandbox, node, timeout=patience, console=engine.console(node.container)),
+    )
     for node, state in zip(sandbox.nodes, booted, strict=True):
         if state != "running":
             failed = f"provision sandbox ssh -i {sandbox.site} {node.name} -- systemctl --failed"

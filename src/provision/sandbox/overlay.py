@@ -46,10 +46,19 @@ _CONTAINER_NODE = {
     "cluster_network_provider": "routed",
 }
 
+# A virtual machine has all of its own, but its processor may be an emulated one: everything takes its time.
+_MACHINE_NODE = {
+    "ansible_timeout": 120,
+    "load_balancer_advert_interval": 1.0,
+    "load_balancer_connect_timeout_ms": 3000,
+    # No images from outside.
+    "cluster_network_provider": "routed",
+}
 
-def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost]) -> None:
+
+def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost], *, machines: bool = False) -> None:
     """Write the overlay for the site's hosts (not for spare machines, which the site does not know)."""
-    settings = _settings(sandbox)
+    settings = {**_connection(sandbox), **(_MACHINE_NODE if machines else _CONTAINER_NODE), **_bundle(sandbox)}
     addresses = {node.name: node.address for node in sandbox.nodes}
     each = {host: _for_host(settings, addresses[host.name]) for host in hosts}
     named = {host.name: values for host, values in each.items()}
@@ -72,10 +81,6 @@ def _write(path: Path, header: str, document: dict[str, object]) -> None:
 
 def _for_host(settings: dict[str, object], address: str) -> dict[str, object]:
     return {**settings, "ansible_host": address, "ip": address, "access_ip": address}
-
-
-def _settings(sandbox: Sandbox) -> dict[str, object]:
-    return {**_connection(sandbox), **_CONTAINER_NODE, **_bundle(sandbox)}
 
 
 def _connection(sandbox: Sandbox) -> dict[str, object]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from provision.errors import PreflightRefused
 from provision.sandbox.commands import last_words
 from provision.sandbox.overlay import FILES_PORT, REGISTRY_PORT
+from provision.sandbox.processes import started_at
 from provision.sandbox.record import Sandbox, Server
 
 _START_SECONDS = 15
@@ -34,7 +35,7 @@ def start(sandbox: Sandbox) -> Server:
     argv = [sys.executable, "-m", "provision.bundle.serve", sandbox.bundle, "--address", sandbox.network.gateway]
     with _log(sandbox).open("wb") as output:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    return Server(process.pid, _started(process.pid) or 0)
+    return Server(process.pid, started_at(process.pid) or 0)
 
 
 def wait_serving(sandbox: Sandbox) -> None:
@@ -52,7 +53,7 @@ def wait_serving(sandbox: Sandbox) -> None:
 
 def running(server: Server | None) -> bool:
     """Whether exactly that process is alive."""
-    return server is not None and _started(server.pid) == server.started
+    return server is not None and started_at(server.pid) == server.started
 
 
 def stop(server: Server | None) -> None:
@@ -70,17 +71,6 @@ def stop(server: Server | None) -> None:
 
 def _log(sandbox: Sandbox) -> Path:
     return sandbox.directory / "bundle-serve.log"
-
-
-def _started(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None when there is none or it only waits to be reaped."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The command's name, in parentheses, may hold spaces: count from behind it. Field 3 is the state, 22 the start.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
 
 
 def _answers(address: str, port: int) -> bool:

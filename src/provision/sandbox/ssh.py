@@ -14,6 +14,7 @@ from provision.sandbox.commands import last_words
 from provision.sandbox.record import Node, Sandbox
 
 _POLL_SECONDS = 0.05
+_SLOW_SECONDS = 20
 
 
 def common_options(sandbox: Sandbox) -> list[str]:
@@ -58,22 +59,35 @@ def close_connections(sandbox: Sandbox) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def wait_booted(sandbox: Sandbox, node: Node, *, timeout: float) -> str:
+def wait_booted(sandbox: Sandbox, node: Node, *, timeout: float, console: str) -> str:
     """Wait until the node lets us in and its systemd has started everything; returns the state systemd is in.
 
-    Raises HostUnreachable after `timeout` seconds.
+    Raises HostUnreachable after `timeout` seconds, which names the command `console`.
     """
-    deadline = time.monotonic() + timeout
+    try:
+        return _booted(sandbox, node, time.monotonic() + timeout)
+    except _Silent as why:
+        raise HostUnreachable(
+            f"the sandbox node {node.name} ({node.address}) does not answer ssh: {why}",
+            hint=f"see what it says with `{console}`, then run `provision sandbox down` and `up` again",
+        ) from why
+
+
+class _Silent(Exception):
+    """Why a node does not answer."""
+
+
+def _booted(sandbox: Sandbox, node: Node, deadline: float) -> str:
     _wait_banner(node, deadline)
     argv = command(sandbox, node, ["systemctl", "is-system-running", "--wait"])
-    argv[1:1] = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    argv[1:1] = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_SLOW_SECONDS}"]
     try:
         left = max(1.0, deadline - time.monotonic())
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=left, check=False)
     except subprocess.TimeoutExpired as error:
-        raise _silent(node, "it still starts") from error
+        raise _Silent("it still starts") from error
     if done.returncode == 255:
-        raise _silent(node, last_words(done.stderr))
+        raise _Silent(last_words(done.stderr))
     return done.stdout.strip()
 
 
@@ -83,17 +97,12 @@ def _wait_banner(node: Node, deadline: float) -> None:
     while time.monotonic() < deadline:
         try:
             with socket.create_connection((node.address, 22), timeout=1) as connection:
+                # A slow machine greets late, and each connection that is given up makes it slower.
+                connection.settimeout(_SLOW_SECONDS)
                 if connection.recv(4) == b"SSH-":
                     return
                 why = "port 22 is not ssh"
         except OSError as error:
             why = str(error)
         time.sleep(_POLL_SECONDS)
-    raise _silent(node, why)
-
-
-def _silent(node: Node, why: str) -> HostUnreachable:
-    return HostUnreachable(
-        f"the sandbox node {node.name} ({node.address}) does not answer ssh: {why}",
-        hint=f"see what it says with `podman logs {node.container}`, then run `provision sandbox down` and `up` again",
-    )
+    raise _Silent(why)
