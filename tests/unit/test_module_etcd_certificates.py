@@ -88,3 +88,18 @@ def test_another_authority_is_refused(run: ModuleRunner, tmp_path: Path) -> None
     result = member(run, tmp_path / "two", given)
     assert result["failed"] is True
     assert "not the one of the other members" in result["msg"]
+
+
+def test_what_ends_in_time_is_renewed_once(run: ModuleRunner, tmp_path: Path) -> None:
+    given = authority(run, tmp_path)["authority"]
+    member(run, tmp_path, given, validity_days=40)
+    first = {name: (tmp_path / f"{name}.crt").read_text() for name in MEMBER}
+
+    assert member(run, tmp_path, given, within=30)["changed"] is False
+    renewed = member(run, tmp_path, given, within=90, since=(tmp_path / "server.crt").stat().st_mtime + 60)
+
+    assert sorted(renewed["made"]) == sorted(str(tmp_path / name) for name in MEMBER)
+    assert all((tmp_path / f"{name}.crt").read_text() != text for name, text in first.items())
+    assert member(run, tmp_path, given, within=90)["changed"] is False
+    since = (tmp_path / "server.crt").stat().st_mtime - 60
+    assert member(run, tmp_path, given, within=1000, since=since)["changed"] is False
