@@ -259,7 +259,9 @@ class Reducer:
         if self._phase_since is not None:
             name, since = self._phase_since
             if self._phase_used:  # one that has no hosts at this site is not worth telling
-                self._phases.append(Span(name, round(max(0.0, at - since), 2), state))
+                # A play that takes its hosts by batches begins once for each: they are one phase.
+                before = self._phases.pop().seconds if self._phases and self._phases[-1].name == name else 0.0
+                self._phases.append(Span(name, round(before + max(0.0, at - since), 2), state))
             self._phase_since = None
 
     def _close_role(self, at: float) -> None:

@@ -100,6 +100,16 @@ def test_a_phase_that_was_broken_off_in_its_first_task_is_told() -> None:
     assert [step.outcome for step in reducer.result().steps] == ["interrupted"]
 
 
+def test_the_batches_of_a_phase_are_one() -> None:
+    reducer = Reducer()
+    for number in range(3):
+        reducer.add(PlayStarted(10.0 * number, "Renew the certificates"))
+        reducer.add(HostOk(10.0 * number + 1, f"node{number}", TASK))
+    reducer.close(25.0)
+
+    assert [(span.name, span.seconds) for span in reducer.result().phases] == [("Renew the certificates", 25.0)]
+
+
 def test_a_phase_in_which_something_failed_is_marked() -> None:
     result = result_of("failed")
 
