@@ -32,7 +32,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return result
 
     def _settings(self) -> Any:
-        types = {field.name: type(field.default) for field in fields(rules.Settings)}
+        empty = rules.Settings()
+        types = {field.name: type(getattr(empty, field.name)) for field in fields(rules.Settings)}
         unknown = set(self._task.args) - set(types)
         if unknown:
             raise AnsibleActionFail(f"preflight_assess knows no {', '.join(sorted(unknown))}")

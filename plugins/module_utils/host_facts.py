@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import os
+import re
 import shlex
 import ssl
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 DEBIAN_LIKE, REDHAT_LIKE = {"debian", "ubuntu"}, {"rhel", "rocky", "almalinux", "centos", "fedora"}
 LISTEN = "0A"
+# The file that a network provider leaves on a node -> its name
+NETWORKS = {
+    "10-provision.conflist": "routed",
+    "10-calico.conflist": "calico",
+    "05-cilium.conflist": "cilium",
+    "10-flannel.conflist": "flannel",
+}
 
 
 def os_release(text):
@@ -104,6 +113,30 @@ def version_of(output):
         if number[:1].isdigit() and "." in number:
             return number
     return ""
+
+
+def settings_of(config, networks):
+    """Return the settings, by name, that a control plane runs with and of which a running cluster takes no others.
+
+    `config` is kubeadm's configuration as provision wrote it, `networks` are the files of network plugins.
+    """
+    patterns = {
+        "cluster_name": r"^clusterName: (\S+)$",
+        "cluster_domain": r"^  dnsDomain: (\S+)$",
+        "cluster_pod_cidr": r"^  podSubnet: (\S+)$",
+        "cluster_pod_prefix": r"^  - name: node-cidr-mask-size\n    value: \"?(\d+)",
+        "cluster_service_cidr": r"^  serviceSubnet: (\S+)$",
+        "cluster_api_port": r"^controlPlaneEndpoint: \S+:(\d+)$",
+    }
+    found = {name: re.search(pattern, config, re.MULTILINE) for name, pattern in patterns.items()}
+    settings = {name: match[1] for name, match in found.items() if match}
+    proxy = re.search(r"^proxy:\n  disabled: (\w+)$", config, re.MULTILINE)
+    if proxy:
+        settings["control_plane_proxy_enabled"] = proxy[1] == "false"
+    providers = {NETWORKS[name] for path in networks for name in [os.path.basename(path)] if name in NETWORKS}
+    if config and len(providers) == 1:
+        settings["cluster_network_provider"] = providers.pop()
+    return settings
 
 
 def started_members(reply):

@@ -193,6 +193,7 @@ def kubernetes(listening, kubelet):
         "admin_conf": os.path.exists("/etc/kubernetes/admin.conf"),
         "manifests": manifests,
         "kubelet_version": facts.version_of(output(kubelet)),
+        "settings": facts.settings_of(read("/etc/kubernetes/provision/kubeadm.yaml"), glob.glob("/etc/cni/net.d/*")),
         "cluster_ca_fingerprint": facts.fingerprint(read(f"{PKI}/ca.crt")),
         "api_ready": ("6443" in listening and api_ready()) if serves else None,
     }

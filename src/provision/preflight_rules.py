@@ -23,6 +23,18 @@ PORTS = {
     "node": {10248: "kubelet", 10250: "kubelet", 10249: "kube-proxy", 10256: "kube-proxy"},
     "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd"},
 }
+_MOVE = "another one takes a new cluster, to which you move (backup, reset, cluster)"
+# Settings that were built into the cluster when it was made, and why they stay.
+WHY_FIXED = {
+    "cluster_name": f"kubeconfigs, backups and etcd bear it; {_MOVE}",
+    "cluster_domain": f"certificates, kubelets and pods bear it; {_MOVE}",
+    "cluster_pod_cidr": f"nodes and pods have addresses of it; {_MOVE}",
+    "cluster_pod_prefix": f"nodes have ranges of this size; {_MOVE}",
+    "cluster_service_cidr": f"Services have addresses of it; {_MOVE}",
+    "cluster_api_port": f"the kubeconfig of every node names it; {_MOVE}",
+    "cluster_network_provider": f"two networks on one node break both; {_MOVE}",
+    "control_plane_proxy_enabled": "Services would be without rules meanwhile; it goes with the network provider",
+}
 MEMORY_MIN_MB = {"control_plane": 1700, "node": 1024}
 
 
@@ -73,6 +85,8 @@ class Settings:
     cgroup_v1_allowed: bool = False
     os_any_allowed: bool = False
     clock_skew_max_s: int = 60
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """What the site says of the settings that a running cluster keeps, by their names."""
     adding: bool = False
     """Whether the machine comes into a cluster that runs, by the workflow that is for it."""
 
@@ -226,6 +240,17 @@ def version(machine: Machine, site: Site) -> Iterator[Problem]:
         yield Problem("version", f"runs Kubernetes {running}, the site says {wanted}", hint)
 
 
+def fixed(machine: Machine, site: Site) -> Iterator[Problem]:
+    """A setting that a running cluster cannot take is refused, never ignored. The leader tells it, once."""
+    if machine.name != site.leader or not machine.is_member:
+        return
+    running = machine.probe["kubernetes"].get("settings", {})
+    for name, wanted in site.settings.fixed.items():
+        if name in running and str(running[name]).lower() != str(wanted).lower():
+            hint = f"set {name} back to {running[name]}: {WHY_FIXED[name]}"
+            yield Problem("setting", f"{name} is {running[name]} in the running cluster, not {wanted}", hint)
+
+
 def other_etcd(machine: Machine, site: Site) -> Iterator[Problem]:
     """Data of another etcd is never started under this cluster's name."""
     if "etcd" not in machine.roles:
@@ -300,7 +325,7 @@ def gpu(machine: Machine, _site: Site) -> Iterator[Problem]:
 
 REFUSALS = (
     root, operating_system, architecture, cgroups, swap, clock, memory, address, ports,
-    vip_place, vip_free, other_cluster, version, other_etcd, etcd_membership,
+    vip_place, vip_free, other_cluster, version, fixed, other_etcd, etcd_membership,
 )  # fmt: skip
 WARNINGS = (twins, time_service, disk, gpu)
 

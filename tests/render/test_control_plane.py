@@ -158,3 +158,27 @@ def test_units_are_what_systemd_reads(tmp_path: Path) -> None:
         units = [str(path) for path in tmp_path.iterdir()]
         done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
         assert "Unknown" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_probe_reads_back_what_the_cluster_was_made_with(name: str) -> None:
+    from tests.unit.module_runner import load
+
+    settings_of = load("probe").facts.settings_of
+
+    role, network = site(name), {"routed": "10-provision.conflist", "cilium": "05-cilium.conflist"}
+    provider = role.variables["cluster_network_provider"]
+
+    found = settings_of(role.value("__control_plane_config"), [f"/etc/cni/net.d/{network[provider]}"])
+
+    assert found == {
+        "cluster_name": "site",
+        "cluster_domain": "cluster.local",
+        "cluster_pod_cidr": "10.244.0.0/16",
+        "cluster_pod_prefix": "24",
+        "cluster_service_cidr": "10.96.0.0/12",
+        "cluster_api_port": "8443",
+        "cluster_network_provider": provider,
+        "control_plane_proxy_enabled": provider != "cilium",
+    }
+    assert settings_of("", ["/etc/cni/net.d/10-calico.conflist"]) == {}

@@ -154,6 +154,7 @@ def test_the_module_reads_this_machine(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert (host["vip"]["address"], host["vip"]["held"], host["vip"]["interface"]) == ("203.0.113.1", False, "")
     assert host["kubernetes"].keys() == {
         "kubelet_conf", "admin_conf", "manifests", "kubelet_version", "cluster_ca_fingerprint", "api_ready",
+        "settings",
     }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from provision.preflight_rules import Machine, Settings, Site, assess
+from provision.preflight_rules import WHY_FIXED, Machine, Settings, Site, assess
 
 PROBE: dict[str, Any] = {
     "is_root": True,
@@ -216,3 +218,39 @@ def test_messages_say_what_is_wrong_and_what_to_do() -> None:
     ]
     assert all(problem.hint for problem in problems)
     assert problems[0].as_dict().keys() == {"check", "message", "hint"}
+
+
+FIXED = {"cluster_pod_cidr": "10.244.0.0/16", "cluster_api_port": 8443, "control_plane_proxy_enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("running", "says"),
+    [
+        (FIXED | {"cluster_api_port": "8443"}, None),
+        ({}, None),  # made by an earlier version
+        (FIXED | {"cluster_pod_cidr": "10.9.0.0/16"}, "cluster_pod_cidr is 10.9.0.0/16 in the running cluster"),
+        (FIXED | {"control_plane_proxy_enabled": False}, "control_plane_proxy_enabled is False"),
+    ],
+)
+def test_a_setting_that_a_running_cluster_keeps_is_refused_once(running: dict[str, Any], says: str | None) -> None:
+    members = [machine(number, **MEMBER, **{"kubernetes.settings": running}) for number in (1, 2)]
+    here = site(*members, exists=True, fixed=FIXED)
+
+    found = [problem for one in members for problem in assess(one, here)[0]]
+
+    assert [problem.message for problem in found if says and says in problem.message] == [
+        problem.message for problem in found
+    ]
+    assert len(found) == (1 if says else 0)
+    assert all("back to" in problem.hint for problem in found)
+
+
+def test_a_new_cluster_may_have_any_setting() -> None:
+    bare = machine(**{"kubernetes.settings": {"cluster_api_port": "1"}})
+    assert checks(bare, fixed=FIXED) == []
+
+
+def test_every_setting_that_stays_has_its_reason_and_is_compared() -> None:
+    text = (Path(__file__).parents[2] / "roles/cluster/tasks/preflight.yml").read_text()
+    compared = yaml.safe_load(text)[0]["preflight_assess"]["fixed"]
+    assert set(compared) == set(WHY_FIXED)
