@@ -24,7 +24,7 @@ def html(report: Report) -> str:
         )
         for each in report.measures
     ]
-    moved = f"The pods of {report.target} ran elsewhere after {report.rescheduled:.1f} s."
+    moved = f"The pods of {report.target} ran elsewhere after {report.rescheduled} s."
     return pages.page(
         f"Drill {report.drill} on {report.target}",
         [

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from provision import sandbox
+from provision.sandbox.engine import choose_engine
 
 if TYPE_CHECKING:
     from provision.drills.catalog import Drill
@@ -33,7 +34,7 @@ def fault_of(site: Site, drill: Drill, host: Host, plays: Plays) -> Fault:
 def in_containers(site: Site) -> bool:
     """Whether the site's hosts are containers of a sandbox, which share this machine's kernel."""
     found = sandbox.load(site.path) if site.overlay else None
-    return found is not None and found.engine in ("podman", "docker")
+    return found is not None and not choose_engine(found.engine).traits.own_kernel
 
 
 class _SandboxPower:
