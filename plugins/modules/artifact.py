@@ -19,7 +19,11 @@ options:
     type: list
     elements: dict
     required: true
-  state: {description: Whether they shall be there., type: str, choices: [present, absent], default: present}
+  state:
+    description: Whether they shall be there. C(downloaded) brings and verifies them, and installs nothing.
+    type: str
+    choices: [present, downloaded, absent]
+    default: present
 attributes:
   check_mode:
     support: full
@@ -92,10 +96,28 @@ def in_place(item):
     return all(os.path.exists(path) and signature(path) == seen for path, seen in record["files"].items())
 
 
+def part_path(item):
+    """Where the item's download is kept until it is installed."""
+    return os.path.join(HOME, f".{item['name']}-{item['sha256'][:16]}.part")
+
+
+def downloaded(item):
+    """Whether the whole verified download is waiting to be installed."""
+    try:
+        with open(part_path(item), "rb") as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == item["sha256"]
+
+
 def download(item):
     """Fetch the item's file, going on from a part that is there, and return its path once its digest is right."""
-    part = os.path.join(HOME, f".{item['name']}-{item['sha256'][:16]}.part")
-    problem = None
+    part, problem = part_path(item), None
+    if downloaded(item):
+        return part
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:
@@ -204,12 +226,19 @@ def remove(items, check_mode):
     return gone
 
 
+def keep_download(item):
+    """Download one item and leave it at that; returns no files."""
+    download(item)
+    return []
+
+
 def bring(module, todo):
-    """Install the items in parallel; fail with the reason of each that could not be."""
+    """Install or download the items in parallel; fail with the reason of each that could not be."""
+    work = keep_download if module.params["state"] == "downloaded" else install
     os.makedirs(HOME, mode=0o755, exist_ok=True)
     installed, problems = [], []
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(install, item) for item in todo]):
+        for future in concurrent.futures.as_completed([pool.submit(work, item) for item in todo]):
             try:
                 installed += future.result()
             except Refused as error:
@@ -224,11 +253,11 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "items": {"type": "list", "elements": "dict", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "downloaded", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    items = module.params["items"]
+    items, only_download = module.params["items"], module.params["state"] == "downloaded"
     if module.params["state"] == "absent":
         gone = remove(items, module.check_mode)
         module.exit_json(changed=bool(gone), installed=[], removed=gone)
@@ -236,8 +265,8 @@ def main():
     if unverified:
         module.fail_json(msg=f"no SHA-256 is known for {', '.join(unverified)}; nothing is installed without one")
     before = {item["name"]: (recorded(item) or {}).get("version") for item in items}
-    todo = [item for item in items if not in_place(item)]
-    wanted = [entry["dest"] for item in todo for entry in item["install"]]
+    todo = [item for item in items if not in_place(item) and not (only_download and downloaded(item))]
+    wanted = [entry["dest"] for item in todo for entry in item["install"] if not only_download]
     installed = wanted if module.check_mode or not todo else bring(module, todo)
     diff = [
         {

@@ -58,6 +58,7 @@ def node_row(node):
         "taints": [taint_text(taint) for taint in spec.get("taints", [])],
         "labels": labels,
         "schedulable": not spec.get("unschedulable", False),
+        "cordoned_by_us": "provision/cordoned" in metadata.get("annotations", {}),
         "pod_cidr": spec.get("podCIDR", ""),
     }
 

@@ -26,6 +26,10 @@ options:
     description: Tells this run from others. A change that failed on one control plane is not tried on the next ones.
     type: str
     default: ""
+  upgrade:
+    description: Whether a member may be brought to another version of Kubernetes. Else that is refused.
+    type: bool
+    default: false
   peers: {description: Addresses of the other control planes., type: list, elements: str, default: []}
   timeout: {description: Seconds to wait for a component., type: int, default: 120}
 attributes:
@@ -195,8 +199,10 @@ def warn_others(address, attempt):
 def reconcile(module, plane, applied):
     """Bring a member to the wanted configuration; returns (what was done, diff)."""
     before, after = version_of(applied), version_of(plane.config)
-    if before != after:
-        raise KubeadmError(f"this control plane runs {before}, not {after}; its version cannot be changed yet")
+    if before != after and not module.params["upgrade"]:
+        raise KubeadmError(f"this control plane runs {before}, not {after}: provision upgrade --to {after.lstrip('v')}")
+    if before != after and module.check_mode:  # the kubeadm that could tell more comes with the upgrade
+        return list(COMPONENTS), [{"before": f"{before}\n", "after": f"{after}\n", "after_header": "control plane"}]
     wanted = plane.wanted_manifests()
     current = {name: (read(os.path.join(MANIFESTS, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
     todo = [name for name in COMPONENTS if wanted[name] != current[name]]
@@ -248,6 +254,7 @@ def main():
             "address": {"type": "str", "required": True},
             "cert_sans": {"type": "list", "elements": "str", "default": []},
             "attempt": {"type": "str", "default": ""},
+            "upgrade": {"type": "bool", "default": False},
             "peers": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 120},
         },

@@ -14,6 +14,11 @@ description:
 options:
   nodes: {description: Each has C(name) and C(address)., type: list, elements: dict, required: true}
   address: {description: Address of the API server of this host., type: str, required: true}
+  version:
+    description: The version that the kubelets have to report, such as 1.36.4; empty for any. It is waited for while API
+      servers restart as well.
+    type: str
+    default: ""
   approver: {description: The program that approves., type: path, default: /usr/local/libexec/provision-csr-approver}
   timeout: {description: Seconds to wait for all of them., type: int, default: 180}
 attributes:
@@ -75,12 +80,19 @@ def not_ready(node):
     return "not reported yet"
 
 
+def outdated(node, version):
+    """Why a Node object does not report the wanted version, or None."""
+    reported = node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")
+    return f"still reports {reported or 'no version'}" if version and reported != f"v{version}" else None
+
+
 class Waiting:
     """Nodes that are not done, and what was approved for them so far."""
 
     def __init__(self, params, dry_run):
         self.todo = {node["name"]: node["address"] for node in params["nodes"]}
         self.server, self.approver, self.dry_run = params["address"], params["approver"], dry_run
+        self.version = params["version"]
         self.approved, self.refused = [], {}
 
     def approve(self):
@@ -90,6 +102,15 @@ class Waiting:
         self.approved += said["approved"]
         self.refused.update(said["refused"])
 
+    def missing(self):
+        """What is still missing as one line, or None; while a version changes, an API server may be away."""
+        try:
+            return self.look()
+        except KubeadmError as error:
+            if not self.version:
+                raise
+            return str(error)
+
     def look(self):
         """Return what is still missing as one line, or None."""
         without = {name: certificate_missing(address) for name, address in self.todo.items()}
@@ -98,7 +119,8 @@ class Waiting:
         known = nodes(self.server)
         by_reason = {}
         for name in self.todo:
-            by_reason.setdefault(without[name] or not_ready(known.get(name, {})), []).append(name)
+            node = known.get(name, {})
+            by_reason.setdefault(without[name] or outdated(node, self.version) or not_ready(node), []).append(name)
         done = by_reason.pop(None, [])
         self.todo = {name: address for name, address in self.todo.items() if name not in done}
         return "; ".join(f"{', '.join(names)} {reason}" for reason, names in by_reason.items()) or None
@@ -110,6 +132,7 @@ def main():
         argument_spec={
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "address": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
             "approver": {"type": "path", "default": "/usr/local/libexec/provision-csr-approver"},
             "timeout": {"type": "int", "default": 180},
         },
@@ -119,7 +142,7 @@ def main():
         module.exit_json(changed=False, approved=[])
     waiting = Waiting(module.params, module.check_mode)
     try:
-        said = wait_until(waiting.look, 0 if module.check_mode else module.params["timeout"], pause=0.5)
+        said = wait_until(waiting.missing, 0 if module.check_mode else module.params["timeout"], pause=0.5)
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     if said and not module.check_mode:

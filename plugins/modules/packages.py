@@ -11,7 +11,13 @@ description:
     but its package manager (the M(ansible.builtin.apt) module would first want python3-apt).
 options:
   names: {description: Packages., type: list, elements: str, required: true}
-  state: {description: Whether they shall be there., type: str, choices: [present, absent], default: present}
+  state:
+    description: >-
+      Whether they shall be there. C(latest) and C(downloaded) bring those that are installed to the newest version that
+      the sources have, or fetch it only; in check mode they know what the last refresh of the lists saw.
+    type: str
+    choices: [present, latest, downloaded, absent]
+    default: present
   source:
     description: An apt source file that alone is refreshed and used, for a site whose other sources cannot be reached.
     type: path
@@ -37,6 +43,7 @@ packages:
   returned: always
 """
 
+import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,6 +86,19 @@ class Apt:
         self.run("update")
         self.run("install", "--no-install-recommends", *names)
 
+    def outdated(self, names):
+        """Those of `names` that have a newer version in the sources."""
+        words = ["apt-cache", *self.only, "policy", *names]
+        _, out, _ = self.module.run_command(words, environ_update=APT_ENVIRONMENT)
+        found = re.findall(r"^(\S+):\n  Installed: (\S+)\n  Candidate: (\S+)$", out, re.MULTILINE)
+        return [name for name, installed, candidate in found if installed not in ("(none)", candidate)]
+
+    def refresh(self):
+        self.run("update")
+
+    def upgrade(self, names, only_fetch):
+        self.run("install", "--only-upgrade", *(["--download-only"] if only_fetch else []), *names)
+
     def remove(self, names):
         self.run("purge", *names)
 
@@ -101,8 +121,29 @@ class Dnf:
     def install(self, names):
         self.run("install", "--setopt=install_weak_deps=False", *names)
 
+    def outdated(self, names):
+        """Those of `names` that have a newer version in the repositories."""
+        _, out, _ = self.module.run_command(["dnf", "-q", "list", "--upgrades", *names])
+        return [name for name in names if re.search(rf"^{re.escape(name)}\.", out, re.MULTILINE)]
+
+    def refresh(self):
+        self.run("makecache")
+
+    def upgrade(self, names, only_fetch):
+        self.run("upgrade", *(["--downloadonly"] if only_fetch else []), *names)
+
     def remove(self, names):
         self.run("remove", *names)
+
+
+def renew(module, manager, names):
+    """Bring what is installed to the newest version; returns the packages that change."""
+    if not module.check_mode and module.params["state"] == "downloaded":
+        manager.refresh()
+    todo = manager.outdated(names) if names else []
+    if todo and not module.check_mode:
+        manager.upgrade(todo, module.params["state"] == "downloaded")
+    return todo
 
 
 def main():
@@ -110,13 +151,19 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "latest", "downloaded", "absent"], "default": "present"},
             "source": {"type": "path"},
         },
         supports_check_mode=True,
     )
     names = list(dict.fromkeys(module.params["names"]))
     manager = Apt(module) if shutil.which("dpkg-query") else Dnf(module)
+    if module.params["state"] in ("latest", "downloaded"):
+        todo = renew(module, manager, names)
+        changed = bool(todo) and module.params["state"] == "latest"
+        module.exit_json(
+            changed=changed, packages=todo, diff=[{"before": "", "after": "\n".join(todo)}] if todo else []
+        )
     there = manager.installed(names) if names else set()
     present = module.params["state"] == "present"
     todo = [name for name in names if (name not in there) == present]

@@ -236,7 +236,7 @@ def version(machine: Machine, site: Site) -> Iterator[Problem]:
     if site.settings.adding:  # what runs on the machine itself is replaced; the cluster's version counts
         running = _leader(site, site.leader, "kubernetes", "kubelet_version", "")
     if (machine.is_member or site.settings.adding) and running and wanted and running != wanted:
-        hint = f"set cluster_version to {running}: the version of a running cluster cannot be changed yet"
+        hint = f"upgrade with: provision upgrade --to {wanted}; or set cluster_version to {running}"
         yield Problem("version", f"runs Kubernetes {running}, the site says {wanted}", hint)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from provision import aliases, checks, checks_files, specs
@@ -27,9 +28,15 @@ _CONNECTION = (
 """Ansible's own variables that inventories set, without `ansible_`; only names very like one of them are doubted."""
 
 
-def validate(site: Path, overlay: Path | None = None) -> Site:
-    """Read a site and check it. Raises InvalidInput: the first problem, the others in its `others`."""
+def validate(site: Path, overlay: Path | None = None, settings: Mapping[str, object] | None = None) -> Site:
+    """Read a site and check it, with `settings` in the place of its own.
+
+    Raises InvalidInput: the first problem, the others in its `others`.
+    """
     loaded = load(site, overlay)
+    if settings:
+        hosts = tuple(replace(host, vars={**host.vars, **settings}) for host in loaded.hosts)
+        loaded = replace(loaded, hosts=hosts)
     problems = check(loaded)
     if problems:
         first = problems[0]

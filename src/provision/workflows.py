@@ -19,7 +19,7 @@ import yaml
 
 from provision import absence, live, outcome, paths, render, runner, state
 from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
-from provision.lifecycle import backup, certificates_renew, restore
+from provision.lifecycle import backup, certificates_renew, node_add, node_remove, restore, upgrade
 from provision.results import Reducer, RunResult
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Workflow:
     help: str
     effect: Effect
     lifecycle: Lifecycle | None = None
+    missing_host: str = ""
+    """What helps when `{name}` is no host of the site; empty for the nearest name."""
 
     @property
     def playbook(self) -> Path:
@@ -67,11 +69,21 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow("cluster", "Make the machines of the site one highly available cluster.", Effect.CHANGES),
         Workflow("backup", "Make an encrypted backup of the cluster.", Effect.CHANGES, backup),
         Workflow("restore", "Rebuild the cluster from a backup.", Effect.DESTROYS, restore),
-        Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
         Workflow("certificates", "Show how long every certificate lasts; changes nothing.", Effect.READS),
         Workflow(
             "certificates renew", "Renew the certificates of a running cluster.", Effect.CHANGES, certificates_renew
         ),
+        Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
+        Workflow(
+            "node add",
+            "Take hosts of the inventory into the cluster.",
+            Effect.CHANGES,
+            node_add,
+            missing_host="write it into the inventory first; for a worker, under [kube_node]: {name} ansible_host=ADDRESS",
+        ),
+        Workflow("node remove", "Take hosts out of the cluster, dead ones too.", Effect.CHANGES, node_remove),
+        Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
+        Workflow("upgrade", "Bring the cluster to another version, one machine at a time.", Effect.CHANGES, upgrade),
         Workflow("preflight", "Check that the machines are fit; changes nothing.", Effect.READS),
         Workflow("status", "Show the health of the cluster; changes nothing.", Effect.READS),
     )
@@ -94,7 +106,7 @@ class Request:
     without: tuple[str, ...] = ()
     """Dead hosts that are passed over; for Ansible `run_without`."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """What else the playbook is told, as `run_*` variables. They are recorded: never a secret."""
+    """What else the playbook is told: `run_*` variables, and `settings`. They are recorded: never a secret."""
     resume: bool = False
     """Go on with the newest run of this workflow that did not end well, with its hosts and inputs."""
     approved: str | None = None
@@ -104,6 +116,11 @@ class Request:
     def agreed(self) -> bool:
         """Whether the operator agreed before being asked; to destroy takes the cluster's name."""
         return self.approved is not None if self.workflow.effect is Effect.DESTROYS else self.yes
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the cluster that this run takes in the place of the site's."""
+        return {name: value for name, value in self.inputs.items() if name.startswith("cluster_")}
 
     @property
     def extra_vars(self) -> dict[str, Any]:
@@ -148,8 +165,8 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     Raises ProvisionError for what stops it before a machine is touched; what happens after is in the outcome.
     """
     started = time.monotonic()
-    site = validated(request.inventory)
-    request = _resumed(request, site) if request.resume else request
+    request = _resumed(request) if request.resume else request
+    site = validated(request.inventory, request.settings) if request.settings else validated(request.inventory)
     _announce(site, request.workflow)
     _require_known_hosts(site, request)
     absence.check(site, request)
@@ -169,17 +186,22 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     return done
 
 
-def validated(inventory: Path) -> Site:
-    """The site, checked offline, with the overlay of its sandbox when one is up. Raises InvalidInput."""
+def validated(inventory: Path, settings: Mapping[str, Any] | None = None) -> Site:
+    """The site, checked offline, with the overlay of its sandbox when one is up. Raises InvalidInput.
+
+    `settings` are taken in the place of the site's own.
+    """
     from provision import sandbox, validate
 
-    return validate.validate(inventory, sandbox.overlay_for(inventory))
+    return validate.validate(inventory, sandbox.overlay_for(inventory), settings)
 
 
-def _resumed(request: Request, site: Site) -> Request:
+def _resumed(request: Request) -> Request:
     """The request with what the run that did not end well was asked for. Raises UsageError when there is none."""
+    from provision.inventory import site_file
+
     name = request.workflow.name
-    for record in state.History.of(site.path).records():
+    for record in state.History.of(site_file(request.inventory)).records():
         if record.workflow != name or record.mode != "run":
             continue
         if record.state in (state.DONE, state.DECLINED):
@@ -205,6 +227,7 @@ def _require_known_hosts(site: Site, request: Request) -> None:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(known)}"
+            hint = request.workflow.missing_host.format(name=name) or hint
             raise InvalidInput(f"{name} is no host of {site.path.name}", hint=hint, location=str(site.path))
 
 
@@ -313,7 +336,8 @@ def _agreement(request: Request, site: Site) -> dict[str, str]:
 
 def _spelt(request: Request) -> str:
     """The command's words up to its options, as the operator would type them again."""
-    return " ".join((request.workflow.name, *request.hosts))
+    version = request.inputs.get("cluster_version")
+    return " ".join((request.workflow.name, *request.hosts, *(("--to", str(version)) if version else ())))
 
 
 class _Book:

@@ -130,7 +130,7 @@ def test_a_name_more_renews_the_certificate_alone(
 def test_another_version_is_refused(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = call(run, Plane(tmp_path, monkeypatch), OLD.replace("36.4", "37.0"))
     assert result["failed"]
-    assert "its version cannot be changed yet" in result["msg"]
+    assert "provision upgrade --to" in result["msg"]
 
 
 @pytest.mark.parametrize("check", [True, False])
