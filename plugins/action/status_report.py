@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from provision.status_report import build, nobody_answers
+from provision.status_report import build, nobody_answers, taint_text
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -40,7 +40,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         by_node = {name.lower(): name for name in hostvars}
         return {
             "nodes": [
-                {"host": by_node.get(node, node), "name": node, "control_plane": node in planes}
+                {
+                    "host": by_node.get(node, node),
+                    "name": node,
+                    "control_plane": node in planes,
+                    **self._settings(hostvars[by_node[node]]),
+                }
                 for node in known["cluster_nodes"]
             ],
             "version": str(self._templar.template(known["cluster_version"])),
@@ -48,3 +53,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "api_mode": known["cluster_api_mode"],
             "api_endpoint": known["cluster_api_endpoint"],
         }
+
+    @staticmethod
+    def _settings(variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The labels and taints that the site gives a node, as the status shows them."""
+        labels = {key: str(value) for key, value in (variables.get("node_labels") or {}).items()}
+        return {"labels": labels, "taints": [taint_text(taint) for taint in variables.get("node_taints") or []]}

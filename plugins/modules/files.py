@@ -9,6 +9,7 @@ short_description: Write a set of managed files, directories and links in one ca
 description:
   - Brings every item to its state and reports which destinations changed. Nothing is written when one item fails its
     check.
+  - Digests of the files that are managed whole are kept in C(/var/lib/provision/files.json) for M(host_status).
   - The action plugin of the same name renders O(items[].template) on the controller.
 options:
   items:
@@ -61,6 +62,7 @@ from ansible.module_utils.atomic import (  # type: ignore[import-not-found]
     write,
 )
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.managed import note  # type: ignore[import-not-found]
 
 STATES = ("file", "directory", "link", "absent")
 KEYS = {
@@ -235,6 +237,11 @@ def main():
     if not module.check_mode:
         for item, action in todo:
             item.apply(action)
+        whole = [item for item in items if item.state == "file" and "block" not in item.raw and not item.secret]
+        note(
+            {item.dest: item.wanted(None) for item in whole},
+            {item.dest for item in items if item.state == "absent"},
+        )
     module.exit_json(
         changed=bool(todo),
         paths=[item.dest for item, _ in todo],

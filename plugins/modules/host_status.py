@@ -37,7 +37,8 @@ EXAMPLES = r"""
 RETURN = r"""
 host:
   description: >-
-    C(units) with the state of each, C(vip_held), and C(certificates), with C(name), C(days_left) and C(authority).
+    C(units) with the state of each, C(vip_held), C(certificates) with C(name), C(days_left) and C(authority), and
+    C(changes), a line for each managed file or unit that somebody changed by hand.
   type: dict
   returned: always
 """
@@ -45,6 +46,7 @@ host:
 import glob
 import json
 
+from ansible.module_utils import managed  # type: ignore[attr-defined]
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.certificates import described  # type: ignore[import-not-found]
 
@@ -68,6 +70,21 @@ def units(module, names):
         missing = fields.get("LoadState") == "not-found"
         states[fields.get("Id", "")] = "not-found" if missing else fields.get("ActiveState", "unknown")
     return {name: states.get(name, "not-found") for name in names}
+
+
+def unit_changes(module, names, managed):
+    """A line for each unit that would not start at boot, or that a file of another hand changes."""
+    if not names:
+        return []
+    _, out, _ = module.run_command(["systemctl", "show", "-p", "Id,LoadState,UnitFileState,DropInPaths", *names])
+    found = []
+    for block in out.strip().split("\n\n"):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if fields.get("LoadState") == "masked" or fields.get("UnitFileState") in ("disabled", "masked"):
+            found.append(f"{fields.get('Id')} is {fields.get('UnitFileState') or 'masked'}")
+        strange = [path for path in fields.get("DropInPaths", "").split() if path.startswith("/etc/")]
+        found += [f"{fields.get('Id')} is changed by {path}" for path in strange if path not in managed]
+    return found
 
 
 def holds(module, address):
@@ -107,6 +124,7 @@ def main():
         "units": units(module, params["units"]),
         "vip_held": holds(module, params["vip"]),
         "certificates": certificates(params["certificates"]),
+        "changes": managed.changes() + unit_changes(module, params["units"], managed.load()),
     }
     module.exit_json(changed=False, host=host)
 

@@ -176,6 +176,8 @@ def decide(module, unit):
         if unit.exists and unit.enabled and (wanted == "absent" or not module.params["enabled"]):
             verbs.append("disable")
         return verbs
+    if unit.properties.get("UnitFileState", "").startswith("masked"):
+        verbs.append("unmask")
     if module.params["enabled"] != unit.enabled:
         verbs.append("enable" if module.params["enabled"] else "disable")
     if not unit.active:

@@ -14,8 +14,6 @@ Hosts = Mapping[str, Data | None]
 
 # etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
 ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
-
-
 def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
     """The whole `provision_status`.
 
@@ -87,7 +85,7 @@ def drift(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> list[Row]:
         rows += [{"host": name, "what": what} for what in node_drift(site, wanted[name], there[name])]
     for name, host in hosts.items():
         stopped = [f"{unit} is {state}" for unit, state in (host or {}).get("units", {}).items() if state != "active"]
-        rows += [{"host": name, "what": what} for what in stopped]
+        rows += [{"host": name, "what": what} for what in [*stopped, *(host or {}).get("changes", [])]]
     return rows
 
 
@@ -106,6 +104,12 @@ def node_drift(site: Data, wanted: Data, node: Data) -> list[str]:
     lines += [f"lacks the label {key}={labels[key]}" for key in labels if node["labels"].get(key) != labels[key]]
     lines += [f"lacks the taint {taint}" for taint in wanted.get("taints", []) if taint not in node["taints"]]
     return lines
+
+
+def taint_text(taint: Data) -> str:
+    """A taint as kubectl writes it."""
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
 
 
 def problem(check: str, message: str, hint: str = "") -> Row:
@@ -143,7 +147,15 @@ def host_problems(hosts: Hosts) -> list[Row]:
                 rows.append(
                     problem("unit", f"{unit} on {name} is {state}", f"journalctl -u {unit} on {name} tells why")
                 )
+        rows += [problem("changed", f"{what} on {name}", put_back(what)) for what in host.get("changes", [])]
     return rows
+
+
+def put_back(what: str) -> str:
+    """What helps against a change by hand."""
+    if " is changed by " in what:
+        return "remove that file, then systemctl daemon-reload and restart the unit there"
+    return "`provision cluster` puts it back; to keep it, set it in the site (provision explain NAME)"
 
 
 def api_problems(cluster: Data, status: Data) -> list[Row]:

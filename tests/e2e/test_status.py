@@ -44,3 +44,21 @@ def test_it_counts_the_days_of_certificates(status: Call, cluster: Site) -> None
     found = status.document["certificates"]
     assert {entry["host"] for entry in found} >= set(cluster.control_planes)
     assert all(entry["days_left"] > 30 for entry in found)
+
+
+def test_what_somebody_changed_by_hand_is_named_and_put_back(cluster: Site) -> None:
+    first, second = cluster.control_planes[:2]
+    cluster.run(first, "echo '# by hand' >> /etc/crictl.yaml")
+    cluster.run(second, "systemctl stop provision-csr-approver.timer")
+
+    ill = cluster.provision("status")
+    mended = cluster.provision("cluster", "--yes")
+
+    assert ill.code == 7, ill.text
+    assert {problem["message"] for problem in ill.document["problems"]} == {
+        f"/etc/crictl.yaml was changed by hand on {first}",
+        f"provision-csr-approver.timer on {second} is inactive",
+    }
+    assert mended.code == 0, mended.text
+    assert mended.changed_hosts == {first, second}
+    assert cluster.provision("status").code == 0

@@ -166,6 +166,27 @@ def test_what_differs_from_the_site_is_drift(hosts: dict[str, Any], cluster: dic
     ]
 
 
+def test_what_somebody_changed_by_hand_is_a_problem_with_its_remedy(
+    hosts: dict[str, Any], cluster: dict[str, Any]
+) -> None:
+    hosts["w1"]["changes"] = ["/etc/crictl.yaml was changed by hand"]
+    hosts["M2"]["units"] = {"provision-csr-approver.timer": "inactive"}
+
+    status = build(hosts, cluster)
+
+    assert {"host": "w1", "what": "/etc/crictl.yaml was changed by hand"} in status["drift"]
+    assert [problem["message"] for problem in status["problems"]] == [
+        "provision-csr-approver.timer on M2 is inactive",
+        "/etc/crictl.yaml was changed by hand on w1",
+    ]
+    assert "provision cluster" in status["problems"][1]["hint"]
+
+
+def test_a_taint_reads_as_kubectl_writes_it() -> None:
+    taints = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}, {"key": "gpu", "effect": "NoExecute"}]
+    assert [status_report.taint_text(taint) for taint in taints] == ["gpu=yes:NoSchedule", "gpu:NoExecute"]
+
+
 def test_a_node_object_becomes_a_row() -> None:
     row = status_module.node_row(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,17 @@ import pytest
 
 from .module_runner import ModuleRunner
 
+from ansible.module_utils import managed  # isort: skip  # type: ignore[attr-defined]
+
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+def record(tmp_path: Path) -> Path:
+    return tmp_path / "record/files.json"
+
+
+@pytest.fixture
+def run(record: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    monkeypatch.setattr(managed, "RECORD", str(record))
     return ModuleRunner(monkeypatch, capsys)
 
 
@@ -103,3 +112,33 @@ def test_removes_directories_links_and_files(run: ModuleRunner, tmp_path: Path) 
 def test_an_unknown_key_or_relative_path_is_refused(run: ModuleRunner, tmp_path: Path) -> None:
     assert run("files", items=[{"dest": "etc/x", "content": ""}])["failed"]
     assert run("files", items=[{"dest": str(tmp_path / "x"), "contents": ""}])["failed"]
+
+
+def test_what_somebody_changed_since_is_known_until_it_is_put_back(run: ModuleRunner, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    items = [{"dest": str(path), "content": "ours\n"} for path in paths]
+    run("files", items=items)
+    assert managed.changes() == []
+
+    paths[0].write_text("theirs\n")
+    paths[1].unlink()
+    run("files", check=True, items=items)
+    assert managed.changes() == [f"{paths[0]} was changed by hand", f"{paths[1]} is gone"]
+
+    run("files", items=items)
+    assert managed.changes() == []
+
+
+def test_secrets_and_files_of_others_are_not_noted(run: ModuleRunner, tmp_path: Path, record: Path) -> None:
+    (tmp_path / "hosts").write_text("x\n")
+    secret = {"dest": str(tmp_path / "key"), "content": "x", "secret": True}
+    run("files", items=[secret, {"dest": str(tmp_path / "hosts"), "block": "y", "marker": "m"}])
+    assert not record.exists()
+
+
+def test_what_is_removed_is_forgotten_with_all_in_it(run: ModuleRunner, tmp_path: Path, record: Path) -> None:
+    run("files", items=[{"dest": str(tmp_path / name), "content": "x"} for name in ("d/a", "d2")])
+    run("files", items=[{"dest": str(tmp_path / "d"), "state": "absent"}])
+    assert list(json.loads(record.read_text())) == [str(tmp_path / "d2")]
+    run("files", items=[{"dest": str(tmp_path / "d2"), "state": "absent"}])
+    assert not record.exists()

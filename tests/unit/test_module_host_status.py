@@ -13,6 +13,8 @@ import pytest
 
 from .module_runner import ModuleRunner, load
 
+from ansible.module_utils import managed  # isort: skip  # type: ignore[attr-defined]
+
 host_module = load("host_status")
 
 
@@ -31,9 +33,10 @@ def test_units_are_read_from_systemd() -> None:
 def test_a_host_without_a_cluster_is_readable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
+    monkeypatch.setattr(managed, "RECORD", str(tmp_path / "files.json"))
     result = ModuleRunner(monkeypatch, capsys)(host_module, certificates=[str(tmp_path / "*.crt")])
 
-    assert result["host"] == {"units": {}, "vip_held": False, "certificates": []}
+    assert result["host"] == {"units": {}, "vip_held": False, "certificates": [], "changes": []}
     assert result["changed"] is False
 
 
@@ -49,6 +52,7 @@ def test_certificates_are_found_in_files_and_in_kubeconfigs(tmp_path: Path) -> N
     rows = host_module.certificates([f"{tmp_path}/*.crt", f"{tmp_path}/*.conf"])
 
     assert [(Path(row["name"]).name, row["days_left"]) for row in rows] == [("admin.conf", 39), ("x.crt", 39)]
+    assert all(row["authority"] for row in rows)  # they signed themselves
 
 
 @pytest.mark.parametrize(("address", "held"), [("10.77.0.10", True), ("10.77.0.1", False), ("", False)])
@@ -63,3 +67,24 @@ def test_an_address_is_held_when_an_interface_has_it(address: str, held: bool) -
             )
 
     assert host_module.holds(Module, address) is held
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("LoadState=loaded\nUnitFileState=enabled\nDropInPaths=", []),
+        ("LoadState=loaded\nUnitFileState=static", []),
+        ("LoadState=loaded\nUnitFileState=disabled", ["a.service is disabled"]),
+        ("LoadState=masked\nUnitFileState=masked-runtime", ["a.service is masked-runtime"]),
+        ("LoadState=loaded\nDropInPaths=/etc/ours.conf /usr/lib/distribution.conf", []),
+        ("LoadState=loaded\nDropInPaths=/etc/ours.conf /etc/b.conf", ["a.service is changed by /etc/b.conf"]),
+    ],
+)
+def test_units_that_somebody_changed_are_told(fields: str, says: list[str]) -> None:
+    class Module:
+        @staticmethod
+        def run_command(_words: list[str]) -> tuple[int, str, str]:
+            return 0, f"Id=a.service\n{fields}\n", ""
+
+    assert host_module.unit_changes(Module, ["a.service"], {"/etc/ours.conf": "x"}) == says
+    assert host_module.unit_changes(Module, [], {}) == []

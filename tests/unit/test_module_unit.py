@@ -87,6 +87,10 @@ def test_a_stopped_unit_is_enabled_and_started() -> None:
     assert verbs(Host(properties(ActiveState="inactive", UnitFileState="disabled"))) == ["enable", "start"]
 
 
+def test_a_masked_unit_is_unmasked_first() -> None:
+    assert verbs(Host(properties(ActiveState="inactive", UnitFileState="masked"))) == ["unmask", "enable", "start"]
+
+
 def test_absent_stops_and_disables_once() -> None:
     assert verbs(Host(properties(), state="absent")) == ["stop", "disable"]
     assert verbs(Host(properties(ActiveState="inactive", UnitFileState="disabled"), state="absent")) == []
