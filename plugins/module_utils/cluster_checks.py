@@ -159,19 +159,29 @@ def resolve(server, name, timeout=1.0, port=53):
     return True
 
 
-def check_rollout(kube, namespace, name):
-    """A Deployment runs all its pods, in their newest form."""
+def lost_pods(kube, namespace, selector, nodes):
+    """How many of the pods with these labels {key: value} are on nodes other than `nodes`, or were and wait for a place."""
+    labels = "%2C".join(f"{key}%3D{value}" for key, value in selector.items())
+    pods = kube.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector={labels}")["items"]
+    return sum(pod["spec"].get("nodeName", "") not in nodes for pod in pods)
+
+
+def check_rollout(kube, namespace, name, nodes):
+    """A Deployment runs all its pods in their newest form; those on nodes that are not in `nodes` may be lost."""
     found = kube.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
     wanted, status = found["spec"]["replicas"], found.get("status", {})
     fresh = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
     counts = [status.get(key, 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]
-    if not fresh or counts != [wanted] * 3:
+    selector = found["spec"]["selector"]["matchLabels"]
+    if fresh and counts[0] == wanted > counts[1] > 0:
+        counts[1] += lost_pods(kube, namespace, selector, nodes)
+    if not fresh or counts[0] != wanted or counts[1] < wanted or counts[2] != wanted:
         raise Unmet("{}: {} wanted, {} new, {} available, {} in all".format(name, wanted, *counts))
 
 
-def check_dns(kube, server, domain):
+def check_dns(kube, server, domain, nodes):
     """CoreDNS runs as it should, and answers through its Service, so kube-proxy's rules work on this host too."""
     name = f"kubernetes.default.svc.{domain}"
-    check_rollout(kube, "kube-system", "coredns")
+    check_rollout(kube, "kube-system", "coredns", nodes)
     resolve(server, name)
     return f"{server} knows {name}"

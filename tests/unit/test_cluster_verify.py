@@ -39,6 +39,7 @@ class Api:
         self.nodes = [node(name) for name in NODES]
         self.pods = [pod(name) for name in NODES]
         self.dead = False
+        self.dns, self.dns_on = 2, ["m1", "dead"]
 
     def create(self, path: str, body: dict[str, Any]) -> None:
         if self.dead:
@@ -56,8 +57,11 @@ class Api:
             ]
             return {"items": [{**body, "status": {"phase": "Active"}} for body in made]}
         if kind == "coredns":
-            status = {"observedGeneration": 1, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2}
-            return {"metadata": {"generation": 1}, "spec": {"replicas": 2}, "status": status}
+            counts = {"updatedReplicas": 2, "availableReplicas": self.dns, "replicas": 2}
+            spec = {"replicas": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+            return {"metadata": {"generation": 1}, "spec": spec, "status": {"observedGeneration": 1, **counts}}
+        if path.endswith("/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"):
+            return {"items": [pod(name) for name in self.dns_on]}
         return {"items": lists[kind]} if kind in lists else self.objects.get(path, {})
 
     def delete(self, path: str) -> None:
@@ -103,6 +107,26 @@ def test_a_healthy_cluster_passes_and_nothing_stays(api: Api, run: Any) -> None:
     assert names == ["api", "nodes", "etcd", "dns", "pods", "service", "pod network"]
     assert all(check["ok"] for check in result["provision_verify"]["checks"])
     assert api.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("available", "on", "passes"),
+    [
+        (1, ["m1", "dead"], True),  # the other one is on a node that nobody waits for
+        (1, ["m1", "m2"], False),
+        (0, ["dead", "dead"], False),
+    ],
+)
+def test_dns_pods_on_nodes_that_are_passed_over_may_be_lost(
+    api: Api, run: Any, available: int, on: list[str], passes: bool
+) -> None:
+    api.dns, api.dns_on = available, on
+
+    result = run()
+
+    assert bool(result.get("failed")) is not passes
+    if not passes:
+        assert f"coredns: 2 wanted, 2 new, {available} available" in result["msg"]
 
 
 def test_the_pods_meet_the_strictest_standard() -> None:
