@@ -14,7 +14,7 @@ POD = {
     "metadata": {"name": "molecule", "namespace": "default", "uid": "molecule", "attempt": 1},
     "log_directory": "/run/molecule",
     # The host's own network: there are no others yet.
-    "linux": {"security_context": {"namespace_options": {"network": 2}}},
+    "linux": {"cgroup_parent": "system.slice", "security_context": {"namespace_options": {"network": 2}}},
 }
 
 

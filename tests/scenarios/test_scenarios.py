@@ -10,15 +10,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCENARIOS = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
 # The longest first: then two that run side by side end at about the same time.
 LONGEST = ("role_dns", "role_network", "role_node", "role_control_plane")
 
 
-@pytest.mark.parametrize("scenario", sorted(SCENARIOS, key=lambda name: (name not in LONGEST, name)))
-def test_scenario(scenario: str) -> None:
+def scenarios(kind: str) -> list[str]:
+    """The names of the scenarios of roles or of workflows."""
+    names = [file.parent.name for file in (ROOT / "molecule").glob(f"{kind}_*/molecule.yml")]
+    return sorted(names, key=lambda name: (name not in LONGEST, name))
+
+
+def run(scenario: str) -> None:
+    """Run it; its own words are shown when it fails."""
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "MOLECULE_COMMAND_BORDERS": "false"}
     command = [tools / "molecule", "test", "--scenario-name", scenario]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-20000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("scenario", scenarios("role"))
+def test_role(scenario: str) -> None:
+    run(scenario)
+
+
+@pytest.mark.parametrize("scenario", scenarios("flow"))
+def test_flow(scenario: str) -> None:
+    run(scenario)

@@ -1,0 +1,23 @@
+"""The site is one cluster, and there is nothing more to do."""
+
+from __future__ import annotations
+
+from tests.e2e.site import provision
+from tests.machines import Machines
+
+
+def test_every_machine_is_a_ready_node(machines: Machines) -> None:
+    nodes = machines.kubectl("cp1", "get nodes")["items"]
+    ready = {
+        node["metadata"]["name"]: condition["status"]
+        for node in nodes
+        for condition in node["status"]["conditions"]
+        if condition["type"] == "Ready"
+    }
+    assert ready == {"cp1": "True", "w1": "True"}
+
+
+def test_the_plan_is_empty(machines: Machines) -> None:
+    plan = provision("cluster", "--plan", "--exit-code", "-i", machines.site.path)
+    assert plan.code == 0, plan.text
+    assert plan.changes == []
