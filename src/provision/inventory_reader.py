@@ -115,7 +115,7 @@ class _Reader:
         self.sources = [str(source) for source in sources]
         self.messages = messages
         self.loader = DataLoader()
-        self.loader.set_vault_secrets(_vault_secrets(self.loader))
+        _open_vaults(self.loader)
         self.manager = InventoryManager(loader=self.loader, sources=self.sources, parse=False)
 
     def read(self) -> Reading:
@@ -280,17 +280,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _vault_secrets(loader: Any) -> list[Any]:
-    """The vault password of ANSIBLE_VAULT_PASSWORD_FILE, when there is one."""
+def _open_vaults(loader: Any) -> None:
+    """Give Ansible the vault password of ANSIBLE_VAULT_PASSWORD_FILE, if any: for files, and for single values."""
     from ansible import constants
-    from ansible.parsing.vault import get_file_vault_secret
+    from ansible.parsing.vault import VaultSecretsContext, get_file_vault_secret
 
-    file = os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE") or constants.DEFAULT_VAULT_PASSWORD_FILE
-    if not file:
-        return []
-    secret = get_file_vault_secret(filename=file, vault_id="default", loader=loader)
-    secret.load()
-    return [("default", secret)]
+    secrets = []
+    if file := os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE") or constants.DEFAULT_VAULT_PASSWORD_FILE:
+        secrets = [("default", get_file_vault_secret(filename=file, vault_id="default", loader=loader))]
+        secrets[0][1].load()
+    loader.set_vault_secrets(secrets)
+    if VaultSecretsContext.current(optional=True) is None:
+        VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    VaultSecretsContext.current().secrets = secrets
 
 
 def _forget_found_files() -> None:
