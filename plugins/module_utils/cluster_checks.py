@@ -160,7 +160,7 @@ def resolve(server, name, timeout=1.0, port=53):
 
 
 def lost_pods(kube, namespace, selector, nodes):
-    """How many of the pods with these labels {key: value} are on nodes other than `nodes`, or were and wait for a place."""
+    """How many of the pods with these labels {key: value} are on no node of `nodes`."""
     labels = "%2C".join(f"{key}%3D{value}" for key, value in selector.items())
     pods = kube.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector={labels}")["items"]
     return sum(pod["spec"].get("nodeName", "") not in nodes for pod in pods)

@@ -83,7 +83,8 @@ class Verification:
 
     def dns(self):
         """The cluster's DNS runs as it should and answers."""
-        return cluster_checks.check_dns(self.kube, self.params["dns_address"], self.params["domain"], self.params["nodes"])
+        params = self.params
+        return cluster_checks.check_dns(self.kube, params["dns_address"], params["domain"], params["nodes"])
 
     def quick(self):
         """Ask what a reader may ask."""

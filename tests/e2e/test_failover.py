@@ -101,6 +101,39 @@ def test_status_says_who_is_missing(wounded: Wounded) -> None:
     assert status.document["vip"]["holder"] in wounded.left
 
 
+def test_a_run_names_dead_hosts_within_seconds_and_touches_nothing(
+    wounded: Wounded, record_property: pytest.RecordProperty
+) -> None:
+    wounded.site.kill("w1")
+
+    run = wounded.site.provision("cluster", "--yes")
+
+    record_property("dead_hosts_named_seconds", round(run.seconds, 1))
+    assert run.code == 5, run.text
+    assert run.seconds < 15
+    assert run.changes == []
+    error = run.document["error"]
+    assert all(name in error["message"] for name in (wounded.dead, "w1"))
+    assert f"--without {','.join(sorted((wounded.dead, 'w1')))}" in error["hint"]
+
+
+def test_without_them_the_run_goes_on_and_the_rest_is_verified(wounded: Wounded) -> None:
+    run = wounded.site.provision("cluster", "--yes", "--without", f"{wounded.dead},w1")
+
+    assert run.code == 0, run.text
+    assert run.changes == []
+    assert {host for host, tally in run.document["hosts"].items() if tally["evaluated"]} == set(wounded.left)
+    assert any(phase["name"] == "Verify the cluster" for phase in run.document["phases"])
+
+
+def test_without_a_majority_it_refuses(wounded: Wounded) -> None:
+    run = wounded.site.provision("cluster", "--yes", "--without", f"{wounded.dead},{wounded.left[0]}")
+
+    assert run.code == 4, run.text
+    assert "etcd would have 1 of 3 members" in run.document["error"]["message"]
+    assert run.document.get("hosts") is None  # no machine was asked
+
+
 def test_it_comes_back_and_nothing_has_to_be_repaired(wounded: Wounded) -> None:
     wounded.site.up()
 

@@ -70,6 +70,36 @@ def test_a_registry_mirror_restarts_nothing(settled: Site) -> None:
     assert restarted(before, starts(settled)) == set()
 
 
+def test_what_a_running_cluster_cannot_take_is_refused_and_changes_nothing(cluster: Site) -> None:
+    running = {"cluster_pod_cidr": "10.244.0.0/16", "cluster_api_port": 8443}
+    other = {"cluster_pod_cidr": "10.200.0.0/16", "cluster_api_port": 9443}
+    cluster.set(other)
+    try:
+        refused = cluster.provision("cluster", "--yes")
+    finally:
+        cluster.set({})
+
+    assert refused.code == 4, refused.text
+    assert refused.changes == []
+    for name, value in running.items():
+        assert f"{name} is {value} in the running cluster, not {other[name]}" in refused.failures
+        assert f"set {name} back to {value}" in refused.failures
+
+
+def test_labels_and_taints_that_are_taken_out_of_the_site_leave_the_node(settled: Site) -> None:
+    settled.set({"node_labels": {"e2e": "yes"}, "node_taints": [{"key": "e2e", "effect": "PreferNoSchedule"}]})
+    assert settled.provision("cluster", "--yes").code == 0
+    settled.kubectl("label node w1 e2e-")
+    drifted = settled.provision("status").document["drift"]
+    settled.set({})
+    done = settled.provision("cluster", "--yes")
+
+    assert {"host": "w1", "what": "lacks the label e2e=yes"} in drifted
+    assert done.code == 0, done.text
+    assert {change["role"] for change in done.changes} == {"node"}
+    assert "e2e" not in settled.kubectl("get nodes -o yaml")
+
+
 class _TogetherAway:
     """Watches all API servers: how many of them were away at the same time, at most."""
 
