@@ -293,6 +293,7 @@ def main():
         "kubernetes": kubernetes(listening, tools["kubelet"]),
         "etcd": etcd(listening, tools["etcd"]),
         "accelerators": accelerators(),
+        "balancer": "Managed by provision" in read("/etc/haproxy/haproxy.cfg"),
         "containerd": {"version": facts.version_of(output(tools["containerd"])), "running": "containerd" in running},
     }
     host["vip"] = vip.result()
