@@ -49,6 +49,7 @@ _CONTAINER_NODE = {
 # A virtual machine has all of its own, but its processor may be an emulated one: everything takes its time.
 _MACHINE_NODE = {
     "ansible_timeout": 120,
+    "ansible_ssh_args": "-o ConnectTimeout=60 -o ControlMaster=auto -o ControlPersist=600s",
     "load_balancer_advert_interval": 1.0,
     "load_balancer_connect_timeout_ms": 3000,
     # No images from outside.
