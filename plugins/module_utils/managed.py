@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -36,6 +37,8 @@ def note(written, removed):
         write(RECORD, (json.dumps(after, indent=1, sort_keys=True) + "\n").encode(), 0o600, 0, 0)
     else:
         os.unlink(RECORD)
+        with contextlib.suppress(OSError):  # others keep something there
+            os.rmdir(os.path.dirname(RECORD))
 
 
 def changes():

@@ -141,4 +141,4 @@ def test_what_is_removed_is_forgotten_with_all_in_it(run: ModuleRunner, tmp_path
     run("files", items=[{"dest": str(tmp_path / "d"), "state": "absent"}])
     assert list(json.loads(record.read_text())) == [str(tmp_path / "d2")]
     run("files", items=[{"dest": str(tmp_path / "d2"), "state": "absent"}])
-    assert not record.exists()
+    assert not record.parent.exists()
