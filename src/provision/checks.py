@@ -60,20 +60,6 @@ def _meant_group(name: str) -> str | None:
     return aliases.former_group(name) or (near[0] if near else None)
 
 
-def etcd(site: Site) -> Problems:
-    """An odd number of members: an even one fails as early as one less and votes no better."""
-    members = site.etcd_members
-    if members and len(members) % 2 == 0:
-        names = ", ".join(host.name for host in members)
-        group = "etcd" if site.members("etcd") else "kube_control_plane"
-        advice = "make it one or three" if len(members) == 2 else "add one or take one away"
-        yield InvalidInput(
-            f"etcd has {len(members)} members ({names}): that survives no more failures than one member less",
-            hint=f"{advice} in the group {group}",
-            location=_line(site, rf"^\s*\[?{group}\]?\s*:?\s*(#.*)?$"),
-        )
-
-
 def names(site: Site) -> Problems:
     """Names that Kubernetes takes, each of them once."""
     first: dict[str, Host] = {}
@@ -332,7 +318,7 @@ def one_cluster(site: Site) -> Problems:
             )
 
 
-ALL = (groups, etcd, names, addresses, ranges, pods_per_node, api, kube_vip, version, one_cluster)
+ALL = (groups, names, addresses, ranges, pods_per_node, api, kube_vip, version, one_cluster)
 
 
 def _members(site: Site) -> tuple[Host, ...]:

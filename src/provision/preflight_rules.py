@@ -279,6 +279,16 @@ def etcd_membership(machine: Machine, site: Site) -> Iterator[Problem]:
         yield Problem("etcd", "is no member of the etcd cluster that runs", f"add it with: {hint}")
 
 
+def etcd_parity(machine: Machine, site: Site) -> Iterator[Problem]:
+    """A new cluster has an odd number of members: an even one fails as early as one less and votes no better."""
+    members = [other.name for other in site.machines if "etcd" in other.roles]
+    if site.exists or not site.complete or len(members) % 2 or members[:1] != [machine.name]:
+        return
+    advice = "make it one or three" if len(members) == 2 else "add one or take one away"
+    message = f"etcd would have {len(members)} members ({', '.join(members)}): no safer than with one less"
+    yield Problem("etcd", message, f"{advice}, in the group etcd or kube_control_plane")
+
+
 def _leader(site: Site, name: str, part: str, key: str, default: str) -> str:
     leader = site.by_name.get(name)
     return str((leader.probe[part][key] if leader else "") or default)
@@ -315,7 +325,9 @@ def gpu(machine: Machine, _site: Site) -> Iterator[Problem]:
     if "gpu" not in machine.roles:
         return
     devices = machine.probe.get("accelerators", [])
-    seen = ", ".join(f"{GPU_VENDORS.get(each['id'][:4], '')} {each['id']} at {each['slot']}".strip() for each in devices)
+    seen = ", ".join(
+        f"{GPU_VENDORS.get(each['id'][:4], '')} {each['id']} at {each['slot']}".strip() for each in devices
+    )
     if any(each["id"][:4] in GPU_VENDORS for each in devices):
         yield Problem("gpu", f"has {seen}", "that is what the GPU operator will find")
     else:
@@ -325,7 +337,7 @@ def gpu(machine: Machine, _site: Site) -> Iterator[Problem]:
 
 REFUSALS = (
     root, operating_system, architecture, cgroups, swap, clock, memory, address, ports,
-    vip_place, vip_free, other_cluster, version, fixed, other_etcd, etcd_membership,
+    vip_place, vip_free, other_cluster, version, fixed, other_etcd, etcd_membership, etcd_parity,
 )  # fmt: skip
 WARNINGS = (twins, time_service, disk, gpu)
 

@@ -75,7 +75,7 @@ def notices(site: Site) -> tuple[str, ...]:
     untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
     if untouched:
         found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
-    return (*found, *_vip_notices(site), *_workload_notices(site))
+    return (*found, *_vip_notices(site), *_workload_notices(site), *_etcd_notices(site))
 
 
 def _workload_notices(site: Site) -> Iterator[str]:
@@ -90,6 +90,13 @@ def _workload_notices(site: Site) -> Iterator[str]:
             f"{', '.join(both)}: in kube_control_plane and in kube_node, and yet without ordinary pods: "
             "where they are wanted set control_plane_workloads_allowed to true"
         )
+
+
+def _etcd_notices(site: Site) -> Iterator[str]:
+    """A cluster passes through an even number when members come and go; a new one is refused by preflight."""
+    count = len(site.etcd_members)
+    if count % 2 == 0 and count:
+        yield f"etcd has {count} members: that survives no more failures than {count - 1}; add one or take one away"
 
 
 def _vip_notices(site: Site) -> Iterator[str]:

@@ -132,7 +132,7 @@ def test_a_host_outside_the_cluster_may_swap_and_have_old_cgroups() -> None:
 def test_the_vip_may_answer_from_a_machine_of_the_site() -> None:
     holder = machine(2, **{"vip.held": True, "vip.answers": True})
     watcher = machine(1, **{"vip.answers": True, "vip.mac": "02:00:00:00:00:02"})
-    assert checks(watcher, holder) == []
+    assert checks(watcher, holder, machine(3)) == []
 
 
 def test_the_vip_on_a_machine_that_is_no_balancer_is_named() -> None:
@@ -143,9 +143,9 @@ def test_the_vip_on_a_machine_that_is_no_balancer_is_named() -> None:
 
 def test_only_one_machine_reports_a_stranger_on_the_vip() -> None:
     seen = {"vip.answers": True, "vip.mac": "02:00:00:00:00:99"}
-    one, two = machine(1, **seen), machine(2, **seen)
-    assert checks(one, two) == ["vip"]
-    assert [p.check for p in assess(two, site(one, two))[0]] == []
+    one, two, three = machine(1, **seen), machine(2, **seen), machine(3)
+    assert checks(one, two, three) == ["vip"]
+    assert [p.check for p in assess(two, site(one, two, three))[0]] == []
 
 
 def test_a_member_that_was_not_probed_may_hold_the_vip() -> None:
@@ -182,7 +182,7 @@ def test_a_kubelet_that_never_joined_may_have_any_version() -> None:
 
 def test_another_etcd_authority_is_refused() -> None:
     leader = machine(1, **{"etcd.ca_fingerprint": "ours"})
-    assert checks(machine(2, **{"etcd.ca_fingerprint": "theirs"}), leader) == ["etcd"]
+    assert checks(machine(2, **{"etcd.ca_fingerprint": "theirs"}), leader, machine(3)) == ["etcd"]
     assert checks(machine(2, frozenset({"node", "k8s"}), **{"etcd.ca_fingerprint": "theirs"}), leader) == []
 
 
@@ -204,7 +204,7 @@ def test_a_living_etcd_cluster_is_joined_by_adding(members: dict[str, bool], fou
 def test_clones_drifting_clocks_and_little_room_are_warnings() -> None:
     one = machine(1, product_uuid="same", time_sync="", disk={"/": 1, "/var/lib": 1})
     two = machine(2, product_uuid="same")
-    problems, warnings = assess(one, site(one, two))
+    problems, warnings = assess(one, site(one, two, machine(3)))
     assert problems == []
     assert [warning.check for warning in warnings] == ["product_uuid", "time_sync", "disk"]
 
@@ -218,6 +218,19 @@ def test_messages_say_what_is_wrong_and_what_to_do() -> None:
     ]
     assert all(problem.hint for problem in problems)
     assert problems[0].as_dict().keys() == {"check", "message", "hint"}
+
+
+def test_a_new_etcd_cluster_has_an_odd_number_of_members() -> None:
+    one, two, three = machine(1), machine(2), machine(3)
+    (problem,) = assess(one, site(one, two))[0]
+    assert "etcd would have 2 members" in problem.message
+    assert assess(two, site(one, two))[0] == []  # said once
+    assert assess(one, site(one, two, three))[0] == []
+
+
+def test_a_cluster_that_runs_may_pass_through_an_even_number() -> None:
+    one, two = machine(1), machine(2)
+    assert assess(one, site(one, two, exists=True))[0] == []
 
 
 FIXED = {"cluster_pod_cidr": "10.244.0.0/16", "cluster_api_port": 8443, "control_plane_proxy_enabled": True}
