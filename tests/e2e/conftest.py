@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from provision import paths
 from provision.catalog import load
+from provision.drills.probe import Prober
 from tests.e2e.site import ROOT, Call, Site, new_site, provision
 from tests.e2e.snapshot import Snapshot, snapshot
 
@@ -20,7 +21,18 @@ KEEP = "PROVISION_E2E_KEEP"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks the cluster comes after what looks at it."""
-    order = ["validate", "preflight", "kubespray", "cluster", "security", "status", "settings", "failover"]
+    order = [
+        "validate",
+        "preflight",
+        "kubespray",
+        "cluster",
+        "security",
+        "status",
+        "settings",
+        "node_add",
+        "node_remove",
+        "failover",
+    ]
     for item in items:
         if item.path.parent.name == "e2e":
             item.add_marker(pytest.mark.e2e)
@@ -78,6 +90,38 @@ def story(nodes: Site) -> Story:
 def cluster(story: Story) -> Site:
     """The living cluster of the quick start."""
     return story.site
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The cluster after a worker, a GPU node and a control plane were added, one command each."""
+
+    site: Site
+    calls: Mapping[str, Call]
+    """How `node add` of each host ended."""
+    gap: float
+    """The longest time without an answer of the API meanwhile, in seconds."""
+    starts: tuple[str, str]
+    """When the processes of the hosts that were there before started: before and after."""
+
+
+@pytest.fixture(scope="session")
+def grown(cluster: Site) -> Grown:
+    """The cluster of the quick start, grown by w2, gpu1 and cp4. test_node_remove takes them out again."""
+    members = cluster.names
+
+    def starts() -> str:
+        command = "ps -o lstart=,comm= -C kube-apiserver,etcd,kubelet,containerd,keepalived"
+        return "\n".join(f"{name} {line}" for name in members for line in cluster.run(name, command).splitlines())
+
+    cluster.write_host("kube_node", "w2", 22)
+    cluster.write_host("gpu_node", "gpu1", 23)
+    cluster.write_host("kube_control_plane", "cp4", 14)
+    cluster.up()
+    before = starts()
+    with Prober(f"{cluster.network}.10", 8443) as prober:
+        calls = {name: cluster.provision("node", "add", name, "--yes") for name in ("w2", "gpu1", "cp4")}
+    return Grown(cluster, calls, prober.gap, (before, starts()))
 
 
 @pytest.fixture(scope="module")
