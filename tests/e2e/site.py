@@ -100,6 +100,21 @@ class Site:
         """Make these the site's settings beside those of its inventory file."""
         self._settings_file.write_text(yaml.safe_dump(dict(settings)))
 
+    def write_host(self, group: str, name: str, number: int, variables: str = "") -> None:
+        """Write a host's line at the top of its group, which is made when the inventory has none."""
+        address = f"{self.network}.{number}"
+        line = f"{name} ansible_host={address} ip={address} {variables}".strip()
+        text = self.file.read_text()
+        header = f"[{group}]\n"
+        self.file.write_text(
+            text.replace(header, f"{header}{line}\n") if header in text else f"{text}\n{header}{line}\n"
+        )
+
+    def delete_lines(self, hosts: str) -> None:
+        """Delete the lines that begin with one of these names, as `node remove` says to."""
+        kept = [line for line in self.file.read_text().splitlines() if line.split(" ")[0] not in hosts.split()]
+        self.file.write_text("\n".join(kept) + "\n")
+
     def provision(self, *arguments: str | Path) -> Call:
         """Run a command on this site."""
         return provision(*arguments, "-i", self.file)

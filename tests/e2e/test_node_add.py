@@ -1,0 +1,131 @@
+"""`provision node add`: a worker, a GPU node and a control plane come into a cluster that runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.conftest import Grown
+from tests.e2e.site import ROOT, Site
+
+
+def _evaluated(document: object) -> dict[str, int]:
+    assert isinstance(document, dict)
+    return {host: tally["evaluated"] for host, tally in document["hosts"].items() if tally["evaluated"]}
+
+
+def _node(site: Site, name: str) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads(site.kubectl(f"get node {name} -o json", on="cp2"))
+    return found
+
+
+def test_each_comes_in(grown: Grown, record_property: pytest.RecordProperty) -> None:
+    for name, call in grown.calls.items():
+        assert call.code == 0, call.text
+        record_property(f"seconds_{name}", round(call.seconds, 1))
+    ready = grown.site.kubectl("get nodes --no-headers", on="cp2")
+    assert len(re.findall(r"^\S+ +Ready ", ready, re.MULTILINE)) == 7, ready
+
+
+@pytest.mark.parametrize("name", ["w2", "gpu1"])
+def test_a_worker_changes_nobody_else(grown: Grown, name: str) -> None:
+    assert grown.calls[name].changed_hosts == {name}
+
+
+def test_a_control_plane_is_told_to_the_balancers_alone(grown: Grown) -> None:
+    others = {(change["host"], change["role"]) for change in grown.calls["cp4"].changes if change["host"] != "cp4"}
+    assert {host for host, role in others if role == "load_balancer"} == {"cp1", "cp2", "cp3"}
+    # etcd's list of members is changed through one of them.
+    assert {role for _, role in others} <= {"load_balancer", "etcd", "node"}
+
+
+def test_nothing_was_restarted_and_the_api_went_on(grown: Grown, record_property: pytest.RecordProperty) -> None:
+    before, after = (text.splitlines() for text in grown.starts)
+    # A reload of keepalived and HAProxy keeps their first process.
+    assert set(before) <= set(after)
+    record_property("api_gap_seconds", round(grown.gap, 2))
+    assert grown.gap < 1
+
+
+def test_the_new_control_plane_serves_and_votes(grown: Grown) -> None:
+    address = grown.site.address("cp4")
+    assert grown.site.kubectl(f"--server https://{address}:6443 get --raw /readyz", on="cp4") == "ok"
+    listed = grown.site.run(
+        "cp2",
+        "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/etcd/pki/ca.crt --cert /etc/etcd/pki/server.crt "
+        "--key /etc/etcd/pki/server.key member list",
+    )
+    (own,) = [line for line in listed.splitlines() if "cp4" in line]
+    assert own.endswith("started, cp4, " + f"https://{address}:2380, https://{address}:2379, false")
+    assert "existing" in grown.site.run("cp4", "cat /etc/etcd/bootstrap.env")
+
+
+def test_the_even_number_of_etcd_members_is_warned_of(grown: Grown) -> None:
+    assert "etcd has 4 members" in grown.calls["cp4"].text
+
+
+def test_a_gpu_node_is_labelled_and_prepared(grown: Grown) -> None:
+    assert "node-role.kubernetes.io/gpu" in _node(grown.site, "gpu1")["metadata"]["labels"]  # type: ignore[operator]
+    assert grown.site.host("gpu1").file("/etc/cdi").is_directory
+    assert grown.site.host("gpu1").file("/etc/containerd/conf.d").is_directory
+    assert any(warning["check"] == "gpu" for warning in grown.calls["gpu1"].document["warnings"])
+
+
+def test_a_second_time_there_is_nothing_to_do(grown: Grown) -> None:
+    again = grown.site.provision("node", "add", "w2", "--yes")
+    assert again.code == 0, again.text
+    assert again.changes == []
+
+
+def test_the_work_does_not_grow_with_the_cluster(grown: Grown) -> None:
+    """Twenty more workers in the inventory, at addresses where nothing is: they are never asked."""
+    few = grown.site.provision("node", "add", "w2", "--plan")
+    before = grown.site.file.read_text()
+    try:
+        for number in range(20):
+            grown.site.write_host("kube_node", f"far{number}", 100 + number)
+        many = grown.site.provision("node", "add", "w2", "--plan")
+    finally:
+        grown.site.file.write_text(before)
+    assert many.code == few.code == 0, many.text
+    assert _evaluated(many.document) == _evaluated(few.document)
+
+
+def test_a_name_that_the_inventory_lacks_gets_its_line(cluster: Site) -> None:
+    call = cluster.provision("node", "add", "w9", "--yes")
+    assert call.code == 3
+    assert "w9 ansible_host=ADDRESS" in call.text
+
+
+def test_a_host_that_does_not_answer_is_said_at_once(grown: Grown) -> None:
+    before = grown.site.file.read_text()
+    try:
+        grown.site.write_host("kube_node", "w3", 199)
+        call = grown.site.provision("node", "add", "w3", "--yes")
+    finally:
+        grown.site.file.write_text(before)
+    assert call.code == 5, call.text
+    assert call.changes == []
+
+
+def test_ctrl_c_in_the_middle_and_then_resume(grown: Grown) -> None:
+    site = grown.site
+    site.write_host("kube_node", "w4", 24)
+    site.up()
+    command = [sys.executable, "-m", "provision", "node", "add", "w4", "--yes", "-i", str(site.file)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith("Admit"):
+                running.send_signal(signal.SIGINT)
+                break
+        running.stderr.read()
+    assert running.returncode == 130
+    resumed = site.provision("node", "add", "--resume", "--yes")
+    assert resumed.code == 0, resumed.text
+    assert " Ready " in site.kubectl("get node w4 --no-headers", on="cp2")
