@@ -12,6 +12,7 @@ from pathlib import Path
 from provision import catalog, material
 from provision.errors import InvalidInput, Location
 from provision.inventory import Site
+from provision.paths import cache_home
 
 Problems = Iterator[InvalidInput]
 
@@ -111,7 +112,7 @@ def _lacking(site: Site, bundle: Path) -> Problems:
     if (holds := held.get("kubernetes")) != version:
         yield InvalidInput(
             f"cluster_bundle: {bundle} is for Kubernetes {holds}, cluster_version is {version}",
-            hint=f"{command}, and name that bundle",
+            hint=_other_bundle(site, str(holds), version, command),
             location=location,
         )
     elif missing := _missing(site, known, version, extra, held):
@@ -121,6 +122,15 @@ def _lacking(site: Site, bundle: Path) -> Problems:
             hint=f"{command} --directory {bundle}",
             location=location,
         )
+
+
+def _other_bundle(site: Site, holds: str, version: str, command: str) -> str:
+    """What to do when bundle and site are for different versions; on a sandbox `sandbox up` names the bundle."""
+    if site.overlay is None:
+        return f"{command}, and name that bundle"
+    place = cache_home() / "bundle" / version
+    served = f"provision sandbox up -i {site.path} --bundle {place}"
+    return f"{'' if place.exists() else command + ', then '}{served}; or set cluster_version to {holds}"
 
 
 def _missing(

@@ -148,3 +148,18 @@ def test_removes_what_it_installed_and_is_quiet_the_second_time(
     assert run(module, items=[wanted], state="absent")["changed"]
     assert not (tmp_path / "tool").exists()
     assert not run(module, items=[wanted], state="absent")["changed"]
+
+
+def test_a_download_waits_until_it_is_installed(
+    run: ModuleRunner, module: ModuleType, upstream: tuple[Path, str], tmp_path: Path
+) -> None:
+    dest = tmp_path / "bin" / "tool"
+    wanted = item(upstream, "tool", b"#!new", {"dest": str(dest)})
+    assert run(module, items=[wanted], state="downloaded", check=True)["changed"]
+    fetched = run(module, items=[wanted], state="downloaded")
+    assert (fetched["changed"], fetched["installed"], dest.exists()) == (True, [], False)
+    assert not run(module, items=[wanted], state="downloaded")["changed"]
+    assert run(module, items=[wanted])["installed"] == [str(dest)]
+    assert len(Quiet.requests) == 1
+    assert not run(module, items=[wanted], state="downloaded")["changed"]
+    assert len(Quiet.requests) == 1

@@ -130,7 +130,21 @@ def test_a_name_more_renews_the_certificate_alone(
 def test_another_version_is_refused(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = call(run, Plane(tmp_path, monkeypatch), OLD.replace("36.4", "37.0"))
     assert result["failed"]
-    assert "provision upgrade --to" in result["msg"]
+    assert "provision upgrade --to 1.37.0" in result["msg"]
+
+
+def test_an_upgrade_replaces_what_the_version_changes(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    new = OLD.replace("36.4", "37.0")
+    planned = call(run, plane, new, check=True, upgrade=True)
+    assert planned["diff"][0]["before"] == "v1.36.4\n"
+    assert (planned["diff"][0]["after"], plane.waited) == ("v1.37.0\n", [])
+    plane.wanted = {name: f"{name} 2\n" for name in plane.wanted}
+    assert call(run, plane, new, upgrade=True)["action"] == ", ".join(plane.module.COMPONENTS)
+    assert plane.applied.read_text() == new
+    assert call(run, plane, new, upgrade=True)["action"] == "none"
 
 
 @pytest.mark.parametrize("check", [True, False])

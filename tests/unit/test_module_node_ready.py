@@ -32,7 +32,7 @@ class Cluster:
         self.certified, self.dry = False, []
         self.refuses = False
         condition = {"type": "Ready", "status": ready, "message": "no network"}
-        node = {"status": {"conditions": [condition]}}
+        node = {"status": {"conditions": [condition], "nodeInfo": {"kubeletVersion": "v1.36.3"}}}
         monkeypatch.setattr(self.module, "ADMIN", str(root))
         monkeypatch.setattr(self.module, "certificate_missing", lambda _a: None if self.certified else "without one")
         monkeypatch.setattr(self.module, "nodes", lambda _server: {"w1": node, "w2": node})
@@ -73,3 +73,21 @@ def test_a_refused_request_is_named(run: ModuleRunner, tmp_path: Path, monkeypat
     cluster = Cluster(tmp_path, monkeypatch)
     cluster.refuses = True
     assert "csr-2 was not approved: it asks for api" in wait(run, cluster, tmp_path)["msg"]
+
+
+def test_a_version_is_waited_for_also_while_the_api_server_is_away(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    cluster.certified = True
+    assert "w1, w2 still reports v1.36.3" in wait(run, cluster, tmp_path, version="1.36.4")["msg"]
+    answers = iter([cluster.module.KubeadmError("the API server does not answer")])
+    found = cluster.module.nodes
+
+    def restarting(server: str) -> Any:
+        for error in answers:
+            raise error
+        return found(server)
+
+    monkeypatch.setattr(cluster.module, "nodes", restarting)
+    assert not wait(run, cluster, tmp_path, version="1.36.3").get("failed")

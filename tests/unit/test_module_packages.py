@@ -84,3 +84,39 @@ def test_where_there_is_no_dpkg_dnf_does_it(
     assert tools.calls()[-1] == "dnf -y -q install --setopt=install_weak_deps=False socat"
     assert run("packages", state="absent", names=["chrony", "socat"])["packages"] == ["chrony"]
     assert tools.calls()[-1] == "dnf -y -q remove chrony"
+
+
+POLICY = """cat <<'END'
+haproxy:
+  Installed: 3.0.1
+  Candidate: 3.0.2
+keepalived:
+  Installed: 2.3.3
+  Candidate: 2.3.3
+bird2:
+  Installed: (none)
+  Candidate: 2.17
+END"""
+
+
+def test_what_is_installed_and_older_is_brought_to_the_newest(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("apt-cache", POLICY)
+    result = run("packages", names=["haproxy", "keepalived", "bird2"], state="latest")
+    assert (result["changed"], result["packages"]) == (True, ["haproxy"])
+    (install,) = apt_calls(tools)
+    assert install.endswith(" install --only-upgrade haproxy")
+
+
+def test_newer_packages_are_fetched_ahead_after_a_refresh(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("apt-cache", POLICY)
+    result = run("packages", names=["haproxy", "keepalived"], state="downloaded")
+    assert not result["changed"]
+    update, install = apt_calls(tools)
+    assert update.endswith(" update")
+    assert install.endswith(" install --only-upgrade --download-only haproxy")
+
+
+def test_check_mode_tells_of_newer_packages(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("apt-cache", POLICY)
+    assert run("packages", check=True, names=["haproxy"], state="latest")["packages"] == ["haproxy"]
+    assert apt_calls(tools) == []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision import catalog
 from provision.errors import UsageError
+from provision.paths import groups_file
 
 if TYPE_CHECKING:
     from provision.inventory import Site
@@ -43,7 +44,8 @@ def blast(site: Site, request: Request) -> Sequence[str]:
 def line_to_set(site: Site, version: str) -> str:
     """What the operator writes into the site, so that it says what runs; empty when it says so already."""
     host = (site.control_planes or site.hosts)[0]
-    item = next((item for item in reversed(host.chain) if item.name in ("cluster_version", "kube_version")), None)
+    own = [item for item in host.chain if item.location.path != str(groups_file())]
+    item = next((item for item in reversed(own) if item.name in ("cluster_version", "kube_version")), None)
     if item is not None and str(item.value).removeprefix("v") == version:
         return ""
     name = item.name if item else "cluster_version"
