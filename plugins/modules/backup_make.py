@@ -24,7 +24,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path: {description: The backup., type: str, returned: when made}
-manifest: {description: "What it says of itself: cluster, version, moment, parts with sizes and digests.", type: dict, returned: when made}
+manifest: {description: What it says of itself., type: dict, returned: when made}
 removed: {description: The old backups that went., type: list, elements: str, returned: when made}
 """
 

@@ -22,7 +22,7 @@ from provision.errors import InvalidInput, PreflightRefused
 from provision.paths import state_home
 
 FORMAT = "provision-backup/1"
-PASSPHRASE = "PROVISION_BACKUP_PASSPHRASE"
+WORD_FROM = "PROVISION_BACKUP_PASSPHRASE"
 """The environment variable with the passphrase of an encrypted key."""
 _VALID_DAYS = "36500"
 _COPY = 1 << 20
@@ -36,6 +36,11 @@ def home() -> Path:
 def default_key() -> Path:
     """The operator's own key, which opens the backups of sites that name no recipient."""
     return home() / "key.pem"
+
+
+def key_at(path: str | Path | None) -> Path:
+    """The key at `path`, by default the operator's own."""
+    return Path(path).expanduser() if path else default_key()
 
 
 def recipient(setting: str, *, make: bool) -> str:
@@ -158,7 +163,7 @@ class Backup:
         if not key.exists():
             raise PreflightRefused(f"the key {key} is not there", hint="name the key of the recipient with --key")
         # Without a passphrase openssl would ask for one on the terminal, and wait.
-        word = ["-passin", f"env:{PASSPHRASE}" if PASSPHRASE in os.environ else "pass:"]
+        word = ["-passin", f"env:{WORD_FROM}" if WORD_FROM in os.environ else "pass:"]
         try:
             return gzip.decompress(
                 _openssl("cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", f"{key}", *word, data=sealed)
@@ -166,7 +171,7 @@ class Backup:
         except ValueError as error:
             raise PreflightRefused(
                 f"{key} does not open {self.path.name}: it is of another recipient, or its passphrase is wrong",
-                hint=f"name the right key with --key; a passphrase comes from {PASSPHRASE}",
+                hint=f"name the right key with --key; a passphrase comes from {WORD_FROM}",
             ) from error
 
 
@@ -184,6 +189,15 @@ def read(path: Path) -> Backup:
     if manifest.get("format") != FORMAT or missing:
         raise _damaged(path, f"its manifest is not of the form {FORMAT}")
     return Backup(path, manifest, parts)
+
+
+def private_place() -> Path:
+    """A directory of this user alone where what is decrypted waits for its transfer: in memory where there is one."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK):
+        return Path(runtime)
+    home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home()
 
 
 def known(cluster: str, directory: Path | None = None) -> Iterator[Path]:

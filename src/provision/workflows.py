@@ -19,7 +19,7 @@ import yaml
 
 from provision import absence, live, outcome, paths, render, runner, state
 from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
-from provision.lifecycle import backup, certificates_renew, node_add, node_remove, restore, upgrade
+from provision.lifecycle import backup, certificates_renew, node_add, node_remove, reset, restore, upgrade
 from provision.results import Reducer, RunResult
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow("cluster", "Make the machines of the site one highly available cluster.", Effect.CHANGES),
         Workflow("backup", "Make an encrypted backup of the cluster.", Effect.CHANGES, backup),
         Workflow("restore", "Rebuild the cluster from a backup.", Effect.DESTROYS, restore),
+        Workflow("reset", "Remove the cluster from the machines.", Effect.DESTROYS, reset),
         Workflow("certificates", "Show how long every certificate lasts; changes nothing.", Effect.READS),
         Workflow(
             "certificates renew", "Renew the certificates of a running cluster.", Effect.CHANGES, certificates_renew

@@ -28,6 +28,7 @@ import time
 FORMAT = "provision-backup/1"
 SETTINGS = "/etc/kubernetes/provision/backup/settings.json"
 PIECE = 64 * 1024 * 1024
+MEMORY = "/run"
 CA = "/etc/kubernetes/pki/ca.crt"
 ETCD_TLS = {
     "cacert": "/etc/kubernetes/pki/etcd/ca.crt",
@@ -88,9 +89,8 @@ def snapshot(endpoints, path):
 
 @contextlib.contextmanager
 def workplace(needed, fallback):
-    """A private directory in memory that holds `needed` bytes; on disk, at `fallback`, only where memory is too small."""
-    places = [place for place in ("/dev/shm", "/run") if os.path.isdir(place) and room(place) > needed]
-    path = tempfile.mkdtemp(prefix="provision-backup-", dir=(places or [fallback])[0])
+    """A private directory in memory with room for `needed` bytes; at `fallback`, on disk, where memory is too small."""
+    path = tempfile.mkdtemp(prefix="provision-backup-", dir=MEMORY if room(MEMORY) > needed else fallback)
     try:
         yield path
     finally:

@@ -104,4 +104,4 @@ def _explain_usage(ended: SystemExit, arguments: list[str]) -> None:
         render.emit({"error": error.as_dict()})
 
 
-from provision.cli import backup, cluster, drill, rehearse, site, upgrade  # noqa: E402, F401 - they add their commands to `app`
+from provision.cli import backup, cluster, drill, rehearse, reset, site, upgrade  # noqa: E402, F401 - they add their commands to `app`

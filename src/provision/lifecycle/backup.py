@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import backups
+from provision.errors import UsageError
 
 if TYPE_CHECKING:
     from provision.inventory import Site
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def check(site: Site, request: Request) -> None:
-    """Refuse a recipient that is none (InvalidInput)."""
+    """Refuse a recipient that is none (InvalidInput), and a directory that is none (UsageError)."""
+    target = Path(str(request.inputs.get("run_backup_to") or backups.home()))
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is no directory", hint="name one with --to")
     backups.recipient(str(site.setting("backup_recipient") or ""), make=False)
 
 

@@ -37,9 +37,9 @@ def blast(site: Site, request: Request) -> Sequence[str]:
     """What is lost, what restarts, and that the API is interrupted."""
     found = _backup(request)
     planes = ", ".join(host.name for host in site.control_planes)
+    size = f"{found.manifest['keys']} keys"
     return (
-        f"restores {found.cluster} as it was at {found.created} ({found.manifest['keys']} keys, revision "
-        f"{found.manifest['revision']}); what changed since then is lost",
+        f"restores {found.cluster} as it was at {found.created} ({size}); what changed since then is lost",
         f"control planes and etcd are taken down and made anew on {planes}: their pods end, the API is interrupted",
         "workers that live go on with their pods; nodes that the site does not name are taken out of the cluster",
     )
