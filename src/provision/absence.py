@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from provision.inventory import Host, Site
     from provision.workflows import Request
 
+_WITHOUT_CLUSTER = ("reset", "restore")
+"""Workflows that need no cluster that works; they say for themselves what they need."""
+
 
 def limit(without: Sequence[str]) -> str | None:
     """Ansible's `--limit` that passes these hosts over; None when there are none."""
@@ -19,7 +22,7 @@ def limit(without: Sequence[str]) -> str | None:
 
 def check(site: Site, request: Request) -> None:
     """Refuse (PreflightRefused) to pass over hosts without which nothing of the cluster can be changed safely."""
-    if not request.without:
+    if not request.without or request.workflow.name in _WITHOUT_CLUSTER:
         return
     _require_some(site.control_planes, request, "control plane", "at least one has to answer")
     members = site.etcd_members or site.control_planes
