@@ -17,6 +17,8 @@ from tests.e2e.snapshot import Snapshot, snapshot
 QUICK_START = (ROOT / "inventory/sandbox/site.ini").read_text()
 KEEP = "PROVISION_E2E_KEEP"
 """Set it to look at the nodes after the tests."""
+FULL = "PROVISION_TEST_FULL"
+"""Set it to run what takes long as well: the tests marked `full`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,10 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "node_add",
         "node_remove",
         "failover",
+        "upgrade",
     ]
     for item in items:
         if item.path.parent.name == "e2e":
             item.add_marker(pytest.mark.e2e)
+        if item.get_closest_marker("full") and not os.environ.get(FULL):
+            item.add_marker(pytest.mark.skip(reason=f"takes long; set {FULL}=1 to run it"))
     places = {f"test_{stem}.py": place for place, stem in enumerate(order)}
     items.sort(key=lambda item: places.get(item.path.name, -1) if item.path.parent.name == "e2e" else -1)
 
