@@ -145,9 +145,10 @@ class Item:
         """Carry out what `plan` returned."""
         verb, _before, after = action
         if verb == "remove":
-            if os.path.ismount(self.dest):  # a disk of its own stays, empty
+            if os.path.ismount(self.dest):  # a disk of its own stays, empty, and is nobody's but root's
                 for name in os.listdir(self.dest):
                     delete(os.path.join(self.dest, name))
+                set_attributes(self.dest, 0o755, os.getuid(), os.getgid())
             else:
                 delete(self.dest)
         elif verb == "directory":
