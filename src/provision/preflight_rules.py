@@ -329,10 +329,11 @@ def gpu(machine: Machine, _site: Site) -> Iterator[Problem]:
         f"{GPU_VENDORS.get(each['id'][:4], '')} {each['id']} at {each['slot']}".strip() for each in devices
     )
     if any(each["id"][:4] in GPU_VENDORS for each in devices):
-        yield Problem("gpu", f"has {seen}", "that is what the GPU operator will find")
+        yield Problem("gpu", f"{machine.name} has {seen}", "that is what the GPU operator will find")
     else:
         hint = "is the card in its slot, and passed through to this machine? It joins without one as well"
-        yield Problem("gpu", f"has no GPU on its PCI bus, which shows {seen or 'no display controller at all'}", hint)
+        shown = seen or "no display controller at all"
+        yield Problem("gpu", f"{machine.name} has no GPU on its PCI bus, which shows {shown}", hint)
 
 
 REFUSALS = (

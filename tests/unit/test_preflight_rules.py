@@ -267,3 +267,20 @@ def test_every_setting_that_stays_has_its_reason_and_is_compared() -> None:
     text = (Path(__file__).parents[2] / "roles/cluster/tasks/preflight.yml").read_text()
     compared = yaml.safe_load(text)[0]["preflight_assess"]["fixed"]
     assert set(compared) == set(WHY_FIXED)
+
+
+def test_what_the_bus_of_a_gpu_node_shows_is_said() -> None:
+    roles = frozenset({"node", "k8s", "gpu"})
+    card = {"slot": "0000:3b:00.0", "id": "10de:20b5"}
+    screen = {"slot": "0000:00:02.0", "id": "1234:1111"}
+    for devices, says in (
+        ([card], "m4 has NVIDIA 10de:20b5 at 0000:3b:00.0"),
+        ([screen], "no GPU on its PCI bus, which shows 1234:1111 at 0000:00:02.0"),
+        ([], "no display controller at all"),
+    ):
+        one = machine(4, roles, accelerators=devices)
+        problems, warnings = assess(one, site(one))
+        assert problems == []
+        assert [warning.check for warning in warnings] == ["gpu"]
+        assert says in warnings[0].message
+    assert assess(machine(4, roles - {"gpu"}), site())[1] == []
