@@ -76,6 +76,11 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
         "reads containerd_proxy of containerd",
     ),
     (roles.group_names_stay_in_cluster, task("command: echo {{ groups['etcd'] }}"), "names groups["),
+    (
+        roles.group_names_stay_in_cluster,
+        task("command: id  \n# why\n- command: echo {{ groups.etcd }}"),
+        "names groups.",
+    ),
     (roles.group_names_stay_in_cluster, append("roles/host/templates/x.j2", "{{ groups.etcd }}"), "names groups."),
     (roles.roles_stand_alone, append("roles/host/meta/main.yml", "\ndependencies: [etcd]\n"), "has dependencies"),
     (roles.roles_stand_alone, task("include_vars: ../x.yml"), "leaves the role"),

@@ -74,13 +74,14 @@ def only_cluster_settings_cross_roles(project: Path) -> Iterator[str]:
         for file in role.files:
             if file.suffix not in (".yml", ".j2") or file.parent.name == "meta":
                 continue
-            text = _without_comments(file.read_text(encoding="utf-8"))
+            text = without_comments(file.read_text(encoding="utf-8"))
             where = f"{role.name}: {file.relative_to(role.path)}"
             for name in sorted(foreign):
                 if re.search(WORD.format(name), text):
                     yield f"{where} reads {name} of {options[name]}"
             if file != role.path / "defaults/main.yml":
-                used = set(re.findall(WORD.format(r"(cluster_\w+)"), text)) - _module_names(project)
+                parameters = set(re.findall(r"^\s+(cluster_\w+):", text, flags=re.MULTILINE))
+                used = set(re.findall(WORD.format(r"(cluster_\w+)"), text)) - parameters - _module_names(project)
                 yield from (f"{where} reads {name}; take it in through defaults/main.yml" for name in sorted(used))
 
 
@@ -88,8 +89,9 @@ def _module_names(project: Path) -> set[str]:
     return {file.stem for file in (project / "plugins").glob("*/*.py")}
 
 
-def _without_comments(text: str) -> str:
-    return re.sub(r"\{#.*?#\}|^\s*#.*$", "", text, flags=re.MULTILINE | re.DOTALL)
+def without_comments(text: str) -> str:
+    """The code of YAML and of templates alone."""
+    return re.sub(r"\{#[\s\S]*?#\}|^\s*#.*$", "", text, flags=re.MULTILINE)
 
 
 def group_names_stay_in_cluster(project: Path) -> Iterator[str]:
@@ -98,7 +100,7 @@ def group_names_stay_in_cluster(project: Path) -> Iterator[str]:
         if role.name != "cluster":
             for file in role.files:
                 if file.suffix in (".yml", ".j2") and file.parent.name != "meta":
-                    found = GROUPS.search(_without_comments(file.read_text(encoding="utf-8")))
+                    found = GROUPS.search(without_comments(file.read_text(encoding="utf-8")))
                     if found:
                         yield f"{role.name}: {file.relative_to(role.path)} names {found[0]}"
 
