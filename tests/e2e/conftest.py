@@ -35,6 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "node_remove",
         "failover",
         "upgrade",
+        "backup",
+        "restore",
+        "reset",
     ]
     for item in items:
         if item.path.parent.name == "e2e":
