@@ -178,7 +178,7 @@ def test_a_lost_certificate_does_not_replace_the_key(made: Path) -> None:
     before = backups.default_key().read_bytes()
     (backups.home() / "recipient.pem").unlink()
 
-    with pytest.raises(InvalidInput, match="put the two together"):
+    with pytest.raises(InvalidInput, match="recipient.pem is not"):
         backups.recipient("", make=True)
     assert backups.default_key().read_bytes() == before
 
