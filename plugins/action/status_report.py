@@ -50,6 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             ],
             "version": str(self._templar.template(known["cluster_version"])),
             "vip": self._templar.template(known["cluster_vip"]),
+            "backup_interval_hours": known.get("backup_interval_hours") or 0,
             "api_mode": known["cluster_api_mode"],
             "api_endpoint": known["cluster_api_endpoint"],
         }

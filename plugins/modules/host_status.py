@@ -21,6 +21,7 @@ options:
       - /etc/kubernetes/*.conf
       - /etc/etcd/pki/*.crt
       - /var/lib/kubelet/pki/kubelet-*-current.pem
+  backups: {description: The directory of the cluster's backups., type: path, default: /var/lib/provision/backups}
 attributes:
   check_mode:
     support: full
@@ -45,11 +46,14 @@ host:
 
 import glob
 import json
+import os
+import time
 
 from ansible.module_utils import managed  # type: ignore[attr-defined]
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.certificates import described  # type: ignore[import-not-found]
 
+BACKUPS = "/var/lib/provision/backups"
 PATTERNS = (
     "/etc/kubernetes/pki/*.crt",
     "/etc/kubernetes/pki/etcd/*.crt",
@@ -109,6 +113,12 @@ def certificates(patterns):
     return rows
 
 
+def backup_age(directory):
+    """Hours since the newest backup in a directory was made; None when there is none."""
+    moments = [os.path.getmtime(path) for path in glob.glob(os.path.join(directory, "*.backup"))]
+    return round((time.time() - max(moments)) / 3600, 1) if moments else None
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -116,6 +126,7 @@ def main():
             "units": {"type": "list", "elements": "str", "default": []},
             "vip": {"type": "str", "default": ""},
             "certificates": {"type": "list", "elements": "str", "default": list(PATTERNS)},
+            "backups": {"type": "path", "default": BACKUPS},
         },
         supports_check_mode=True,
     )
@@ -124,6 +135,7 @@ def main():
         "units": units(module, params["units"]),
         "vip_held": holds(module, params["vip"]),
         "certificates": certificates(params["certificates"]),
+        "backup_age_hours": backup_age(params["backups"]),
         "changes": managed.changes() + unit_changes(module, params["units"], managed.load()),
     }
     module.exit_json(changed=False, host=host)

@@ -157,6 +157,7 @@ def status(found: Mapping[str, Any]) -> RenderableType:
         *_api_facts(found),
         *_etcd_facts(found.get("etcd") or {}),
         *_certificate_facts(found.get("certificates") or []),
+        *_backup_facts(found.get("backup") or {}),
     ]
     if versions := found.get("versions"):
         facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
@@ -199,6 +200,12 @@ def _etcd_facts(etcd: Mapping[str, Any]) -> list[tuple[str, object]]:
     alarms = ", ".join(etcd.get("alarms") or []) or "no alarms"
     leader = etcd.get("leader") or "no leader"
     return [("etcd", f"{healthy} of {number(len(members), 'member')} healthy, leader {leader}, {size}, {alarms}")]
+
+
+def _backup_facts(backup: Mapping[str, Any]) -> list[tuple[str, object]]:
+    if backup.get("age_hours") is None:
+        return []
+    return [("backup", f"{backup['age_hours']} hours ago, on {backup['host']}")]
 
 
 def _certificate_facts(certificates: Sequence[Mapping[str, Any]]) -> list[tuple[str, object]]:

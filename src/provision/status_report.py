@@ -14,6 +14,8 @@ Hosts = Mapping[str, Data | None]
 
 # etcd refuses writes at 2 GiB unless it is given more; a warning from four fifths of it on leaves time.
 ETCD_SIZE_WARNING = int(0.8 * 2 * 1024**3)
+
+
 def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
     """The whole `provision_status`.
 
@@ -36,6 +38,7 @@ def build(site: Data, hosts: Hosts, cluster: Data | None) -> Row:
         "etcd": cluster.get("etcd", {}),
         "certificates": certificates.rows(hosts),
         "versions": versions(nodes, cluster),
+        "backup": backup(site, hosts),
         "drift": drift(site, hosts, nodes) if nodes else [],
     }
     if not site["vip"]:
@@ -112,6 +115,28 @@ def taint_text(taint: Data) -> str:
     return f"{taint['key']}{value}:{taint['effect']}"
 
 
+def backup(site: Data, hosts: Hosts) -> Row:
+    """The newest backup that a host holds: {age_hours, host, interval_hours}; an age of None is none at all."""
+    ages = {name: host.get("backup_age_hours") for name, host in hosts.items() if host}
+    held = {name: age for name, age in ages.items() if age is not None}
+    name = min(held, key=lambda each: held[each], default="")
+    return {
+        "age_hours": held.get(name),
+        "host": name,
+        "interval_hours": int(site.get("backup_interval_hours") or 0),
+    }
+
+
+def backup_problems(found: Data) -> list[Row]:
+    """A schedule that is not kept: nothing for twice its interval."""
+    interval, age = found["interval_hours"], found["age_hours"]
+    if not interval or (age is not None and age <= 2 * interval):
+        return []
+    words = "no control plane holds a backup" if age is None else f"the newest backup is {age:.0f} hours old"
+    hint = "journalctl -u provision-backup on the control planes tells why; `provision backup` makes one now"
+    return [problem("backup", f"{words}, one is due every {interval} hours", hint)]
+
+
 def problem(check: str, message: str, hint: str = "") -> Row:
     """One entry of `problems`."""
     return {"check": check, "message": message, "hint": hint}
@@ -126,6 +151,7 @@ def problems(site: Data, hosts: Hosts, cluster: Data, status: Data) -> list[Row]
         *vip_problems(status.get("vip")),
         *etcd_problems(status["etcd"]),
         *certificates.problems(status["certificates"]),
+        *backup_problems(status["backup"]),
     ]
 
 

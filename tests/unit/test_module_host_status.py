@@ -34,9 +34,17 @@ def test_a_host_without_a_cluster_is_readable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
     monkeypatch.setattr(managed, "RECORD", str(tmp_path / "files.json"))
-    result = ModuleRunner(monkeypatch, capsys)(host_module, certificates=[str(tmp_path / "*.crt")])
+    result = ModuleRunner(monkeypatch, capsys)(
+        host_module, certificates=[str(tmp_path / "*.crt")], backups=str(tmp_path)
+    )
 
-    assert result["host"] == {"units": {}, "vip_held": False, "certificates": [], "changes": []}
+    assert result["host"] == {
+        "units": {},
+        "vip_held": False,
+        "certificates": [],
+        "backup_age_hours": None,
+        "changes": [],
+    }
     assert result["changed"] is False
 
 
