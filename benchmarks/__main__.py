@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from benchmarks import floor
-from provision.drills.probe import Prober
 from benchmarks.report import Figures, Ours, page
 from provision import catalog, sandbox
+from provision.drills.probe import Prober
 from tests.e2e.site import ROOT, Call, Site, eventually, new_site
 
 _APT = """

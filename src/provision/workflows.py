@@ -80,7 +80,7 @@ WORKFLOWS: Mapping[str, Workflow] = {
             "Take hosts of the inventory into the cluster.",
             Effect.CHANGES,
             node_add,
-            missing_host="write it into the inventory first; for a worker, under [kube_node]: {name} ansible_host=ADDRESS",
+            missing_host="write it into the inventory first; a worker under [kube_node]: {name} ansible_host=ADDRESS",
         ),
         Workflow("node remove", "Take hosts out of the cluster, dead ones too.", Effect.CHANGES, node_remove),
         Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),

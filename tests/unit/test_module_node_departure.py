@@ -32,7 +32,8 @@ def test_etcd_keeps_its_majority(members: str, healthy: str, leaving: str, refus
 
 
 @pytest.mark.parametrize(
-    ("members", "leaving", "warned"), [("abc", "a", True), ("abcd", "a", False), ("abcd", "x", False), ("ab", "b", False)]
+    ("members", "leaving", "warned"),
+    [("abc", "a", True), ("abcd", "a", False), ("abcd", "x", False), ("ab", "b", False)],
 )
 def test_an_even_number_is_worth_a_word(members: str, leaving: str, warned: bool) -> None:
     assert bool(list(departure.parity(set(members), set(leaving)))) is warned
