@@ -15,9 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import yaml
-
-from provision import absence, live, outcome, paths, render, runner, state
+from provision import absence, live, outcome, paths, playbooks, render, runner, state
 from provision.errors import Interrupted, InvalidInput, NotConfirmed, PlanHasChanges, ProvisionError, UsageError
 from provision.lifecycle import backup, certificates_renew, node_add, node_remove, reset, restore, upgrade
 from provision.results import Reducer, RunResult
@@ -74,7 +72,6 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow(
             "certificates renew", "Renew the certificates of a running cluster.", Effect.CHANGES, certificates_renew
         ),
-        Workflow("drill", "Break something on purpose and measure what users notice.", Effect.DESTROYS),
         Workflow(
             "node add",
             "Take hosts of the inventory into the cluster.",
@@ -268,19 +265,6 @@ def _require_material(site: Site, workflow: Workflow) -> None:
         verify.require(Path(bundle).expanduser(), paths.state_home() / "valid-bundle-files.json")
 
 
-def phases_of(playbook: Path) -> tuple[str, ...]:
-    """The names of a playbook's plays, those of the playbooks it imports included, in their order."""
-    plays = yaml.safe_load(playbook.read_text(encoding="utf-8")) or []
-    names: list[str] = []
-    for play in plays:
-        imported = play.get("import_playbook") or play.get("ansible.builtin.import_playbook")
-        if imported:
-            names.extend(phases_of(playbook.parent / str(imported)))
-        else:
-            names.append(str(play.get("name") or play.get("hosts")))
-    return tuple(names)
-
-
 def _planned(request: Request, site: Site, show_plan: ShowPlan) -> tuple[RunResult, ProvisionError | None]:
     """Plan where that was asked for or where a person decides on it, then run."""
     if request.plan_only or not request.agreed:
@@ -318,7 +302,7 @@ def _play(request: Request, site: Site, *, check: bool) -> tuple[RunResult, Prov
     )
     reducer = Reducer([host.name for host in site.hosts], check=check)
     reading = check or request.workflow.effect is Effect.READS
-    with live.watch(phases_of(playbook), keep=not reading) as view:
+    with live.watch(playbooks.phases_of(playbook), keep=not reading) as view:
 
         def add(event: AnyEvent) -> None:
             reducer.add(event)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import errors, paths, render, runner, state, workflows
+from provision import errors, paths, playbooks, render, runner, state, workflows
 from provision.workflows import Request
 from tests.unit import fakes
 from tests.unit.fakes import FakeRunner
@@ -173,13 +173,13 @@ def test_the_phases_of_a_playbook_follow_its_imports(tmp_path: Path) -> None:
     (tmp_path / "phases" / "a.yml").write_text("- name: First\n  hosts: all\n- hosts: etcd\n")
     (tmp_path / "top.yml").write_text("- name: A\n  import_playbook: phases/a.yml\n- {name: Last, hosts: all}\n")
 
-    assert workflows.phases_of(tmp_path / "top.yml") == ("First", "etcd", "Last")
+    assert playbooks.phases_of(tmp_path / "top.yml") == ("First", "etcd", "Last")
 
 
 @pytest.mark.parametrize("workflow", workflows.WORKFLOWS.values(), ids=lambda workflow: workflow.name)
 def test_every_workflow_has_its_playbook_with_named_phases(workflow: workflows.Workflow) -> None:
     assert workflow.playbook.is_file()
-    assert all(workflows.phases_of(workflow.playbook))
+    assert all(playbooks.phases_of(workflow.playbook))
 
 
 def test_resume_goes_on_with_what_the_broken_run_was_asked_for(site: Path, fake: FakeRunner) -> None:
