@@ -44,6 +44,13 @@ def test_a_measure_is_reduced_to_its_longest_gap_and_its_stretches() -> None:
     assert measure.spans[1] == Span(0.0, 0.15, ok=False, requests=3)
 
 
+def test_what_the_way_back_costs_is_told_apart() -> None:
+    away = [*ANSWERS, Answer(20.0, ok=True), Answer(20.05, ok=False), Answer(21.0, ok=True)]
+    measure = Measure.of("API read", away, zero=10.0, healing=15.0)
+    assert (measure.gap, measure.gap_healing) == (0.35, 1.0)
+    assert judge({"API read": 0.5}, [measure])[0].met
+
+
 def test_without_a_failure_there_is_no_gap() -> None:
     measure = Measure.of("Service", ANSWERS[:2], zero=9.0)
     assert (measure.gap, measure.gap_at, measure.failed) == (0.0, None, 0)

@@ -35,6 +35,7 @@ class _Log:
     """What happened, on the machine's monotonic clock; `zero` is the moment of the fault."""
 
     zero: float = 0.0
+    healing: float = float("inf")
     entries: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, what: str, at: float | None = None) -> None:
@@ -82,7 +83,7 @@ def conduct(prepared: Prepared) -> Report:
         log.add("healed; waiting until the cluster is healthy")
         problems = _until_healthy(prepared)
         log.add("the status is healthy" if not problems else "the status is not healthy")
-    measures = tuple(Measure.of(name, series.answers, log.zero) for name, series in stage.series.items())
+    measures = tuple(Measure.of(name, series.answers, log.zero, log.healing) for name, series in stage.series.items())
     changes = None
     if not problems:
         plan = prepared.plays.plan()
@@ -175,7 +176,8 @@ def _measure(prepared: Prepared, stage: _Stage, fault: Fault, log: _Log) -> floa
             log.add(f"{prepared.host.name}: {_words(drill)}", log.zero)
             rescheduled = _hold(prepared, stage, log)
         finally:
-            log.add("healing")
+            log.healing = time.monotonic()
+            log.add("healing", log.healing)
             fault.heal()
         _wait(lambda: all(series.steady(_STEADY) for series in stage.series.values()), 60.0, least=_STEADY)
     return rescheduled

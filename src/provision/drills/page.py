@@ -19,6 +19,7 @@ def html(report: Report) -> str:
             each.name,
             "no answer" if each.ended_away else f"{each.gap:.2f} s",
             f"{goals[each.name].limit:.1f} s" if each.name in goals else "",
+            f"{each.gap_healing:.2f} s",
             each.failed,
             each.requests,
         )
@@ -34,7 +35,7 @@ def html(report: Report) -> str:
             pages.paragraph(report.verdict(), f"verdict {'well' if report.passed else 'ill'}"),
             _timeline(report),
             pages.heading("Measured from outside, every 50 ms"),
-            pages.table(("measure", "longest gap", "allowed", "failed", "asked"), rows),
+            pages.table(("measure", "longest gap", "allowed", "while healing", "failed", "asked"), rows),
             *([pages.paragraph(moved)] if report.rescheduled is not None else []),
             pages.heading("What happened"),
             pages.table(("seconds", ""), [(each.at, each.what) for each in report.moments]),

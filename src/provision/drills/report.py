@@ -29,22 +29,27 @@ class Measure:
     requests: int
     failed: int
     gap: float
-    """The longest time without a good answer, in seconds; from the last one before it to the next."""
+    """The longest time without a good answer that began before healing did, in seconds; from the last one before it
+    to the next."""
     gap_at: float | None
     """When that began, in seconds since the fault."""
+    gap_healing: float
+    """The longest one that began later: what the way back costs."""
     spans: tuple[Span, ...]
 
     @classmethod
-    def of(cls, name: str, answers: Sequence[Answer], zero: float) -> Measure:
-        """Reduce answers; `zero` is the moment of the fault on their clock."""
+    def of(cls, name: str, answers: Sequence[Answer], zero: float, healing: float = float("inf")) -> Measure:
+        """Reduce answers; `zero` is the moment of the fault on their clock, `healing` that when healing began."""
         ordered = sorted(answers, key=lambda answer: answer.at)
-        longest = max(gap_spans(ordered), key=lambda span: span[1] - span[0], default=None)
+        away = gap_spans(ordered)
+        longest = max((span for span in away if span[0] < healing), key=lambda span: span[1] - span[0], default=None)
         return cls(
             name=name,
             requests=len(ordered),
             failed=sum(not answer.ok for answer in ordered),
             gap=round(longest[1] - longest[0], 3) if longest else 0.0,
             gap_at=round(longest[0] - zero, 3) if longest else None,
+            gap_healing=round(max((end - start for start, end in away if start >= healing), default=0.0), 3),
             spans=tuple(_spans(ordered, zero)),
         )
 
@@ -121,14 +126,17 @@ class Report:
             f"drill {self.drill} on {self.target} of {self.cluster}, {self.started}",
             self.what,
             "",
-            f"{'measure':<16}{'longest gap':>12}{'allowed':>10}{'failed':>10}{'asked':>9}",
+            f"{'measure':<16}{'longest gap':>12}{'allowed':>10}{'healing':>10}{'failed':>10}{'asked':>9}",
         ]
         for measure in self.measures:
             goal = goals.get(measure.name)
             allowed = f"{goal.limit:.1f} s" if goal else ""
             gap = "no answer" if measure.ended_away else f"{measure.gap:.2f} s"
+            healing = f"{measure.gap_healing:.2f} s"
             late = "  too long" if goal and not goal.met else ""
-            lines.append(f"{measure.name:<16}{gap:>12}{allowed:>10}{measure.failed:>10}{measure.requests:>9}{late}")
+            lines.append(
+                f"{measure.name:<16}{gap:>12}{allowed:>10}{healing:>10}{measure.failed:>10}{measure.requests:>9}{late}"
+            )
         if self.rescheduled is not None:
             lines.append(f"the pods of {self.target} ran elsewhere after {self.rescheduled:.1f} s")
         lines += ["", *(f"{moment.at:>8.2f} s  {moment.what}" for moment in self.moments), ""]
