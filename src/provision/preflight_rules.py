@@ -236,8 +236,15 @@ def version(machine: Machine, site: Site) -> Iterator[Problem]:
     if site.settings.adding:  # what runs on the machine itself is replaced; the cluster's version counts
         running = _leader(site, site.leader, "kubernetes", "kubelet_version", "")
     if (machine.is_member or site.settings.adding) and running and wanted and running != wanted:
-        hint = f"upgrade with: provision upgrade --to {wanted}; or set cluster_version to {running}"
+        hint = f"set cluster_version to {running}"
+        if _numbers(wanted) > _numbers(running):
+            hint = f"upgrade with: provision upgrade --to {wanted}; or {hint}"
         yield Problem("version", f"runs Kubernetes {running}, the site says {wanted}", hint)
+
+
+def _numbers(version: str) -> list[int]:
+    """A version in its order."""
+    return [int(part) for part in version.split("-", maxsplit=1)[0].split(".")]
 
 
 def fixed(machine: Machine, site: Site) -> Iterator[Problem]:

@@ -176,6 +176,14 @@ def test_a_running_cluster_does_not_change_its_version(running: str, wanted: str
     assert checks(member, exists=True, version=wanted) == found
 
 
+@pytest.mark.parametrize(("wanted", "upgrades"), [("1.36.10", True), ("1.36.3", False)])
+def test_only_a_newer_version_is_one_to_upgrade_to(wanted: str, upgrades: bool) -> None:
+    member = machine(1, **(MEMBER | {"kubernetes.kubelet_version": "1.36.4"}))
+    ((problem,), _) = assess(member, site(member, exists=True, version=wanted))
+    assert (f"provision upgrade --to {wanted}" in problem.hint) is upgrades
+    assert "set cluster_version to 1.36.4" in problem.hint
+
+
 def test_a_kubelet_that_never_joined_may_have_any_version() -> None:
     assert checks(machine(1, **{"kubernetes.kubelet_version": "1.35.4"}), version="1.36.4") == []
 
