@@ -102,7 +102,7 @@ def test_nothing_of_it_can_be_read_without_the_key(made: Path) -> None:
 def test_a_damaged_part_is_refused(made: Path) -> None:
     damaged = changed(made, "etcd.0001", lambda data: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
 
-    with pytest.raises(PreflightRefused, match=r"the digest of etcd.0001"):
+    with pytest.raises(PreflightRefused, match=r"the digest of etcd\.0001"):
         backups.read(damaged).verify()
 
 
@@ -178,7 +178,7 @@ def test_a_lost_certificate_does_not_replace_the_key(made: Path) -> None:
     before = backups.default_key().read_bytes()
     (backups.home() / "recipient.pem").unlink()
 
-    with pytest.raises(InvalidInput, match="recipient.pem is not"):
+    with pytest.raises(InvalidInput, match=r"recipient\.pem is not"):
         backups.recipient("", make=True)
     assert backups.default_key().read_bytes() == before
 
