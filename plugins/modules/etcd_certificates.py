@@ -11,7 +11,7 @@ description:
     given the same one through the controller's memory. Every task that calls this module sets C(no_log).
   - With V(member) it installs the authority and makes the certificates that are missing, name other addresses, or end
     within O(within) days. Nothing else is replaced; an authority that differs from the one on the member is refused.
-    etcd reads its certificates anew for each connection: it needs no restart.
+    etcd reads its certificates anew for each connection, and needs no restart.
   - Keys are made in memory (C(/run)) and moved to O(directory) when all of them are there.
 options:
   state: {description: What to make., type: str, choices: [authority, member], required: true}

@@ -229,13 +229,13 @@ def test_what_is_no_mistake_is_noticed(tmp_path: Path) -> None:
     site = validate(
         write_site(
             tmp_path,
-            "backup_owner=me\nargocd_enabled=False\ncluster_vip=192.0.3.9",
+            "rack_owner=me\nargocd_enabled=False\ncluster_vip=192.0.3.9",
             hosts="[kube_control_plane]\ncp1 ansible_host=192.0.2.1\n[bastion]\nb ansible_host=192.0.2.9\n",
         )
     )
     told = "\n".join(notices(site))
     for words in (
-        "backup_owner is not ours",
+        "rack_owner is not ours",
         "argocd_enabled: without effect",
         "b: in no group of ours",
         "not in the /24 of cp1",
