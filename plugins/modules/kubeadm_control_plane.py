@@ -13,8 +13,8 @@ description:
     of M(kubeadm_publish).
   - A half-finished bring-up is gone through again; authorities that exist stay.
   - On a member the static pods that the configuration asks for are compared with those that run. A changed one is
-    replaced, waited for, and put back when it does not come up. Run the task with C(throttle=1), since other control planes
-    must be ready before one is touched.
+    replaced, waited for, and put back when it does not come up. Run the task with C(throttle=1), since other control
+    planes must be ready before one is touched.
 options:
   config:
     description: "kubeadm's InitConfiguration and ClusterConfiguration as YAML, without secrets."
