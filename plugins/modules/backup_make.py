@@ -38,9 +38,10 @@ def main():
     module = AnsibleModule(argument_spec={"program": {"type": "path", "required": True}}, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=True)
-    code, out, err = module.run_command([module.params["program"]])
+    program = module.params["program"]
+    code, out, err = module.run_command([program])
     if code != 0:
-        module.fail_json(msg=(err or out).strip()[-1500:])
+        module.fail_json(msg=(err or out).strip()[-1500:] or f"{program} ended with {code}")
     module.exit_json(changed=True, **json.loads(out))
 
 
