@@ -73,6 +73,7 @@ def test_check_mode_asks_nobody_before_there_is_a_cluster(run: ModuleRunner, clu
 def test_without_a_cluster_it_fails(
     run: ModuleRunner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    cluster.admin.unlink()
     real = load("backup_settle").nodes
     monkeypatch.setattr(cluster.module, "nodes", real)
     monkeypatch.setitem(real.__globals__, "ADMIN", str(tmp_path / "missing.conf"))
