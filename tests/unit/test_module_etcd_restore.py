@@ -56,10 +56,6 @@ def test_the_data_is_the_users_and_nothing_else_stays(run: ModuleRunner, tools: 
     assert restore(run, data)["changed"] is True
     found = sorted(str(path.relative_to(data)) for path in data.rglob("*"))
     assert found == ["member", "member/snap", "member/snap/db"]
-        "member",
-        "member/snap",
-        "member/snap/db",
-    ]
     assert data.stat().st_mode & 0o777 == 0o700
     for path in (data, *data.rglob("*")):
         assert (path.stat().st_uid, path.stat().st_gid) == (OWNER.pw_uid, OWNER.pw_gid), path
