@@ -41,3 +41,12 @@ class Machines:
     def kubectl(self, name: str, arguments: str) -> Any:
         """What kubectl answers on a control plane, read as JSON."""
         return json.loads(self.run(name, f"kubectl --kubeconfig /etc/kubernetes/admin.conf {arguments} --output json"))
+
+    def ready_nodes(self, name: str) -> set[str]:
+        """The nodes of the cluster that are ready, asked on a control plane."""
+        return {
+            node["metadata"]["name"]
+            for node in self.kubectl(name, "get nodes")["items"]
+            for condition in node["status"]["conditions"]
+            if (condition["type"], condition["status"]) == ("Ready", "True")
+        }

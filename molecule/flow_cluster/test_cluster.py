@@ -7,14 +7,7 @@ from tests.machines import Machines
 
 
 def test_every_machine_is_a_ready_node(machines: Machines) -> None:
-    nodes = machines.kubectl("cp1", "get nodes")["items"]
-    ready = {
-        node["metadata"]["name"]: condition["status"]
-        for node in nodes
-        for condition in node["status"]["conditions"]
-        if condition["type"] == "Ready"
-    }
-    assert ready == {"cp1": "True", "w1": "True"}
+    assert machines.ready_nodes("cp1") == {"cp1", "w1"}
 
 
 def test_the_plan_is_empty(machines: Machines) -> None:

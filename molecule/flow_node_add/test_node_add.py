@@ -7,14 +7,7 @@ from tests.machines import Machines
 
 
 def test_the_worker_is_ready(machines: Machines) -> None:
-    nodes = machines.kubectl("cp1", "get nodes")["items"]
-    ready = {
-        node["metadata"]["name"]: condition["status"]
-        for node in nodes
-        for condition in node["status"]["conditions"]
-        if condition["type"] == "Ready"
-    }
-    assert ready == {"cp1": "True", "w1": "True", "w2": "True"}
+    assert machines.ready_nodes("cp1") == {"cp1", "w1", "w2"}
 
 
 def test_the_cluster_needs_nothing_more(machines: Machines) -> None:

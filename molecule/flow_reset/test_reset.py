@@ -1,0 +1,41 @@
+"""Nothing of the cluster is left on the machines, but a last backup on the operator's."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from provision import backups
+from tests.e2e.site import provision
+from tests.e2e.test_reset import PACKAGES
+from tests.machines import Machines
+
+SNAPSHOT = Path(__file__).parents[1] / "shared/snapshot"
+# What the packages that stay have written since.
+LOGS = " /var/log/(apt|chrony|haproxy)"
+
+
+@pytest.mark.parametrize("name", ["cp1", "w1"])
+def test_nothing_of_the_cluster_is_left(machines: Machines, name: str) -> None:
+    compare = f"bash -s compare . {shlex.quote(PACKAGES)} {shlex.quote(LOGS)} <<'END'\n{SNAPSHOT.read_text()}\nEND"
+    machines.run(name, compare)
+
+
+@pytest.mark.parametrize("name", ["cp1", "w1"])
+def test_the_kernel_holds_nothing_of_it(machines: Machines, name: str) -> None:
+    assert machines.run(name, "nft list tables").strip() == ""
+    assert machines.run(name, "grep -E ' /var/lib/kubelet/|/run/containerd' /proc/mounts || true").strip() == ""
+
+
+def test_there_is_a_last_backup(machines: Machines) -> None:
+    place = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "backups"
+    backups.read(next(backups.known(str(machines.site.setting("cluster_name")), place))).verify()
+
+
+def test_a_second_reset_has_nothing_to_do(machines: Machines) -> None:
+    name = str(machines.site.setting("cluster_name"))
+    again = provision("reset", "--no-backup", "--yes", name, "-i", machines.site.path)
+    assert (again.code, again.changes) == (0, []), again.text

@@ -1,0 +1,47 @@
+"""Everything runs the new version, and nothing is left of the way there."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision import sandbox
+from tests.e2e.site import Call, provision
+from tests.e2e.test_upgrade import TARGET, bundle_of
+from tests.machines import Machines
+
+
+@pytest.fixture(scope="module")
+def upgraded(machines: Machines) -> Call:
+    """How the upgrade ended. The machines are served the new bundle before; those that are no sandbox have theirs."""
+    site = machines.site.path
+    if sandbox.overlay_for(site):
+        served = provision("sandbox", "up", "--bundle", bundle_of(TARGET), "-i", site)
+        assert served.code == 0, served.text
+    return provision("upgrade", "--to", TARGET, "--yes", "-i", site)
+
+
+def test_kubelets_and_the_api_are_of_the_new_version(machines: Machines, upgraded: Call) -> None:
+    assert upgraded.code == 0, upgraded.text
+    nodes = machines.kubectl("cp1", "get nodes")["items"]
+    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {f"v{TARGET}"}
+    assert machines.kubectl("cp1", "version")["serverVersion"]["gitVersion"] == f"v{TARGET}"
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_so_is_the_rest(machines: Machines) -> None:
+    status = provision("status", "-i", machines.site.path).document
+    assert {row["version"].lstrip("v") for row in status["components"]} == {TARGET}
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_every_machine_is_a_ready_node_and_takes_pods(machines: Machines) -> None:
+    assert machines.ready_nodes("cp1") == {"cp1", "w1"}
+    nodes = machines.kubectl("cp1", "get nodes")["items"]
+    assert not [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")]
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_a_second_upgrade_changes_nothing_but_makes_its_backup(machines: Machines) -> None:
+    again = provision("upgrade", "--to", TARGET, "--yes", "-i", machines.site.path)
+    assert again.code == 0, again.text
+    assert {change["role"] for change in again.changes} <= {"backup", ""}
