@@ -53,6 +53,10 @@ action:
   description: C(none), C(created), or what was replaced.
   type: str
   returned: always
+pending:
+  description: In check mode, whether a run has anything to do here, what an interrupted one left included.
+  type: bool
+  returned: always
 """
 
 import contextlib
@@ -265,14 +269,15 @@ def main():
     try:
         if applied is not None:
             done, diff = reconcile(module, plane, applied.decode())
-            module.exit_json(changed=bool(done), action=", ".join(done) or "none", diff=diff)
+            pending = bool(done) or applied.decode() != plane.config
+            module.exit_json(changed=bool(done), action=", ".join(done) or "none", pending=pending, diff=diff)
         if not module.check_mode:
             plane.create()
             write(APPLIED, plane.config.encode(), 0o600, 0, 0)
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     diff = [{"before": "", "after": plane.config, "after_header": "control plane"}]
-    module.exit_json(changed=True, action="created", diff=diff)
+    module.exit_json(changed=True, action="created", pending=True, diff=diff)
 
 
 if __name__ == "__main__":

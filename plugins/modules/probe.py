@@ -294,6 +294,7 @@ def main():
         "etcd": etcd(listening, tools["etcd"]),
         "accelerators": accelerators(),
         "balancer": "Managed by provision" in read("/etc/haproxy/haproxy.cfg"),
+        "backup_timer": os.path.exists("/etc/systemd/system/provision-backup.timer"),
         "containerd": {"version": facts.version_of(output(tools["containerd"])), "running": "containerd" in running},
     }
     host["vip"] = vip.result()

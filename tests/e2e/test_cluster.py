@@ -73,7 +73,7 @@ def test_nothing_came_from_outside(cluster: Site) -> None:
     assert cluster.host("w1").run("timeout 3 bash -c 'exec 3<>/dev/tcp/192.0.2.1/443'").rc != 0
 
 
-def test_the_second_run_changes_nothing_and_is_quick(story: Story) -> None:
+def test_the_second_run_changes_nothing(story: Story) -> None:
     before = snapshot(story.site)
 
     again = story.site.provision("cluster", "--yes")
@@ -81,7 +81,6 @@ def test_the_second_run_changes_nothing_and_is_quick(story: Story) -> None:
     assert again.code == 0, again.text
     assert again.changes == []
     assert all(tally["changed"] == 0 for tally in again.document["hosts"].values())
-    assert again.seconds < story.run.seconds / 4
     lasting = [
         line for line in difference(before, snapshot(story.site)) if re.search(r" (/etc|/usr|/opt)/| service ", line)
     ]

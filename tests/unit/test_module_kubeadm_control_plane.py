@@ -83,6 +83,17 @@ def test_only_the_changed_component_restarts(
     assert not call(run, plane, NEW)["changed"]
 
 
+def test_what_an_interrupted_run_did_not_wait_for_is_pending(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    planned = call(run, plane, NEW, check=True)
+    assert (planned["changed"], planned["pending"]) == (False, True)
+    call(run, plane, NEW)
+    assert plane.waited == list(plane.module.COMPONENTS)
+    assert not call(run, plane, NEW, check=True)["pending"]
+
+
 def test_what_does_not_come_up_is_put_back(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plane = Plane(tmp_path, monkeypatch)
     plane.wanted["kube-apiserver"] = "kube-apiserver --no-such-flag\n"
