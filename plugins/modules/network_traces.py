@@ -79,8 +79,10 @@ def plan(objects):
     if ours or leading:  # tables of iptables that hold nothing else go with what is ours
         left = {rule[:2] for rule in rules if rule not in leading and rule[:3] not in ours}
         named = {key[:2] for key in chains if key not in ours and key[2].upper() != key[2]}
+        # A policy is somebody's firewall too, even where no rule is left.
+        closed = {(body["family"], body["table"]) for kind, body in known if body.get("policy") == "drop"}
         mine = {key[:2] for key in ours} | {rule[:2] for rule in leading}
-        whole |= {key for key in mine if key[1] in SHARED and key not in left | named}
+        whole |= {key for key in mine if key[1] in SHARED and key not in left | named | closed}
     return (
         sorted(whole),
         sorted(key for key in ours if key[:2] not in whole),
