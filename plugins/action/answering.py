@@ -19,4 +19,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if probe.get("host"):
             return {"changed": False}
         words = str(probe.get("msg") or "it does not answer")
-        return {"changed": False, "unreachable": bool(probe.get("unreachable", True)), "failed": True, "msg": words}
+        unreachable = bool(probe.get("unreachable", True))
+        # One that is both would count as failed.
+        return {"changed": False, "unreachable": unreachable, "failed": not unreachable, "msg": words}

@@ -353,8 +353,17 @@ def _own_location(site: Site, *settings: str) -> Location:
     return site.location_of(*[name for name in settings if _is_set(site, name)] or settings)
 
 
+def is_only_in_overlay(site: Site, host: Host) -> bool:
+    """Whether a sandbox has a node for a host that the site has no more."""
+    return site.overlay is not None and not host.groups and not _line(site, _beginning(host)).line
+
+
 def _host_line(site: Site, host: Host) -> Location:
-    return host.location_of("ip", "ansible_host") or _line(site, rf"^\s*{re.escape(host.name)}(\s|:|$)")
+    return host.location_of("ip", "ansible_host") or _line(site, _beginning(host))
+
+
+def _beginning(host: Host) -> str:
+    return rf"^\s*{re.escape(host.name)}(\s|:|$)"
 
 
 def _line(site: Site, pattern: str) -> Location:

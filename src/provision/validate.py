@@ -34,6 +34,11 @@ def validate(site: Path, overlay: Path | None = None, settings: Mapping[str, obj
     Raises InvalidInput: the first problem, the others in its `others`.
     """
     loaded = load(site, overlay)
+    if overlay and (gone := [host.name for host in loaded.hosts if checks.is_only_in_overlay(loaded, host)]):
+        from provision.sandbox.overlay import leave_out
+
+        leave_out(overlay, gone)
+        loaded = load(site, overlay)
     if settings:
         hosts = tuple(replace(host, vars={**host.vars, **settings}) for host in loaded.hosts)
         loaded = replace(loaded, hosts=hosts)

@@ -243,6 +243,17 @@ def test_what_is_no_mistake_is_noticed(tmp_path: Path) -> None:
         assert words in told
 
 
+def test_the_overlay_forgets_a_host_that_left_the_site(tmp_path: Path) -> None:
+    overlay = tmp_path / "over" / "overlay.yml"
+    overlay.parent.mkdir()
+    overlay.write_text("# Kept.\nall:\n  hosts:\n    cp1: {ip: 10.77.0.11}\n    gone: {ip: 10.77.0.29}\n")
+
+    site = validate(write_site(tmp_path), overlay)
+
+    assert "gone" not in [host.name for host in site.hosts]
+    assert overlay.read_text() == "# Kept.\nall:\n  hosts:\n    cp1:\n      ip: 10.77.0.11\n"
+
+
 def test_names_of_the_overlay_are_not_judged(tmp_path: Path) -> None:
     overlay = tmp_path / "over" / "overlay.yml"
     overlay.parent.mkdir()

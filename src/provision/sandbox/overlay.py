@@ -74,6 +74,16 @@ def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost], *, machines: bool
             _write(beside / f"{host.name}.yml", "", again)
 
 
+def leave_out(overlay: Path, names: Iterable[str]) -> None:
+    """Forget hosts that the site has no more. Their nodes stay until `sandbox down`."""
+    text = overlay.read_text()
+    document = yaml.safe_load(text)
+    hosts = document["all"]["hosts"]
+    document["all"]["hosts"] = {name: values for name, values in hosts.items() if name not in set(names)}
+    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    _write(overlay, header, document)
+
+
 def _write(path: Path, header: str, document: dict[str, object]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(header + yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=200))
