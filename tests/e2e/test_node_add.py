@@ -118,13 +118,13 @@ def test_ctrl_c_in_the_middle_and_then_resume(grown: Grown) -> None:
     site.write_host("kube_node", "w4", 24)
     site.up()
     command = [sys.executable, "-m", "provision", "node", "add", "w4", "--yes", "-i", str(site.file)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
             if line.startswith("Admit"):
                 running.send_signal(signal.SIGINT)
                 break
-        running.stderr.read()
+        running.stdout.read()
     assert running.returncode == 130
     resumed = site.provision("node", "add", "--resume", "--yes")
     assert resumed.code == 0, resumed.text

@@ -97,7 +97,9 @@ def test_labels_and_taints_that_are_taken_out_of_the_site_leave_the_node(settled
     assert {"host": "w1", "what": "lacks the label e2e=yes"} in drifted
     assert done.code == 0, done.text
     assert {change["role"] for change in done.changes} == {"node"}
-    assert "e2e" not in settled.kubectl("get nodes -o yaml")
+    left = settled.kubectl("get nodes -o jsonpath={.items[*].metadata.labels}{.items[*].spec.taints}")
+    assert "node-role.kubernetes.io/control-plane" in left
+    assert "e2e" not in left
 
 
 class _TogetherAway:

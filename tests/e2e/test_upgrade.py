@@ -20,7 +20,7 @@ import pytest
 
 from provision import paths
 from provision.catalog import load
-from provision.drills.probe import Answer, Prober, Series
+from provision.drills.probe import Answer, Prober, Series, gap_spans
 from tests.e2e.conftest import QUICK_START, running
 from tests.e2e.site import ROOT, Call, Site, eventually, new_site, provision
 
@@ -156,6 +156,12 @@ def failed(found: list[Answer]) -> int:
     return sum(not answer.ok for answer in found if answer.at > begun)
 
 
+def spans(found: list[Answer]) -> list[str]:
+    """When it was away, by the clock of the day, and how long."""
+    ahead = time.time() - time.monotonic()
+    return [f"{time.strftime('%H:%M:%S', time.localtime(a + ahead))} {b - a:.2f} s" for a, b in gap_spans(found)]
+
+
 @pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])
 def upgraded(request: pytest.FixtureRequest, bundle: None) -> Iterator[Upgraded]:
     """The upgraded cluster: from the patch before, and in the full tests from the minor version before."""
@@ -176,11 +182,11 @@ def test_everything_runs_the_new_version(upgraded: Upgraded) -> None:
 
 
 def test_clients_of_the_api_missed_at_most_one_request(upgraded: Upgraded) -> None:
-    assert failed(upgraded.api) <= 1
+    assert failed(upgraded.api) <= 1, spans(upgraded.api)
 
 
 def test_the_workload_went_on(upgraded: Upgraded) -> None:
-    assert failed(upgraded.shop) <= 1
+    assert failed(upgraded.shop) <= 1, spans(upgraded.shop)
 
 
 def test_no_node_is_left_behind(upgraded: Upgraded) -> None:
