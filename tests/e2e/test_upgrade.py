@@ -78,8 +78,8 @@ class Upgraded:
         """What runs now, by kind."""
         status = self.site.provision("status").document
         return {
-            "kubelet": {node["version"].lstrip("v") for node in status["nodes"]},
-            "components": {row["version"].lstrip("v") for row in status["components"]},
+            "nodes": {node["version"].lstrip("v") for node in status["nodes"]},
+            **{part: {status["versions"][part]} for part in ("kubernetes", "kubelet")},
         }
 
 
@@ -143,6 +143,7 @@ def upgrade(site: Site, version: str) -> Upgraded:
         eventually(lambda: _steady(api, shop), seconds=30)
         code = interrupt(site)
         resumed = site.provision("upgrade", "--resume", "--yes")
+    site.set({"cluster_version": TARGET})
     return Upgraded(site, code, resumed, api.answers, shop.answers)
 
 
@@ -176,7 +177,7 @@ def test_it_was_interrupted_and_went_on(upgraded: Upgraded) -> None:
 
 
 def test_everything_runs_the_new_version(upgraded: Upgraded) -> None:
-    assert upgraded.versions() == {"kubelet": {TARGET}, "components": {TARGET}}
+    assert upgraded.versions() == {part: {TARGET} for part in ("nodes", "kubernetes", "kubelet")}
     proxy = upgraded.site.kubectl("get daemonset kube-proxy -n kube-system -o jsonpath={..image}")
     assert proxy.endswith(f"v{TARGET}")
 
@@ -213,6 +214,5 @@ def test_the_way_back_is_refused(upgraded: Upgraded) -> None:
 
 
 def test_the_site_says_what_runs_from_then_on(upgraded: Upgraded) -> None:
-    upgraded.site.set({"cluster_version": TARGET})
     plan = upgraded.site.provision("cluster", "--plan", "--exit-code")
     assert plan.code == 0, plan.text
