@@ -73,6 +73,8 @@ def main():
     items, before = module.params["items"], present()
     missing = [i for i in items if i["ref"] not in before or (i.get("digest") and before[i["ref"]] != i["digest"])]
     if missing and not module.check_mode:
+        if not shutil.which("ctr"):
+            module.fail_json(msg="containerd's ctr is not on this host: run provision cluster, which installs it")
         with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
             errors = [
                 error for error in pool.map(lambda item: pull(item, module.params["hosts_dir"]), missing) if error

@@ -45,6 +45,7 @@ packages:
 
 import re
 import shutil
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -65,6 +66,8 @@ APT = [
 class Apt:
     """dpkg and apt-get."""
 
+    updates = Path("/var/lib/dpkg/updates")
+
     def __init__(self, module):
         self.module = module
         source = module.params["source"]
@@ -82,7 +85,16 @@ class Apt:
         if code != 0:
             self.module.fail_json(msg=f"apt-get {words[0]}: {(err or out).strip()[-1200:]}")
 
+    def recover(self):
+        """Finish what an interrupted dpkg left: apt-get refuses everything before that."""
+        if self.updates.is_dir() and any(self.updates.iterdir()):
+            words = ["dpkg", "--force-confold", "--configure", "-a"]
+            code, out, err = self.module.run_command(words, environ_update=APT_ENVIRONMENT)
+            if code != 0:
+                self.module.fail_json(msg=f"dpkg --configure -a: {(err or out).strip()[-1200:]}")
+
     def install(self, names):
+        self.recover()
         self.run("update")
         self.run("install", "--no-install-recommends", *names)
 
@@ -97,9 +109,11 @@ class Apt:
         self.run("update")
 
     def upgrade(self, names, only_fetch):
+        self.recover()
         self.run("install", "--only-upgrade", *(["--download-only"] if only_fetch else []), *names)
 
     def remove(self, names):
+        self.recover()
         self.run("purge", *names)
 
 

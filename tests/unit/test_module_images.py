@@ -92,3 +92,8 @@ def test_a_pull_that_dies_silently_is_reported(run: ModuleRunner, containerd: Co
 def test_check_mode_works_where_containerd_is_not_installed_yet(run: ModuleRunner, containerd: Containerd) -> None:
     (containerd.tools.directory / "ctr").unlink()
     assert run("images", check=True, items=[{"ref": DNS}])["pulled"] == [DNS]
+
+
+def test_without_containerd_it_says_so(run: ModuleRunner, containerd: Containerd) -> None:
+    (containerd.tools.directory / "ctr").unlink()
+    assert "ctr is not on this host" in run("images", items=[{"ref": PAUSE}])["msg"]

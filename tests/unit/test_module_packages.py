@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .module_runner import ModuleRunner, Tools
+from .module_runner import ModuleRunner, Tools, load
 
 # chrony is installed, socat removed with its configuration left; like dpkg-query it fails when a package is unknown.
 DPKG = "echo 'chrony installed'; echo 'socat config-files'; echo 'no packages found' >&2; exit 1"
@@ -68,6 +68,21 @@ def test_a_failure_stops_with_apts_words(run: ModuleRunner, tools: Tools) -> Non
     result = run("packages", names=["conntrack"])
     assert "apt-get update: E: Unable to locate package" in result["msg"]
     assert len(apt_calls(tools)) == 1
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_an_interrupted_dpkg_left_is_finished_first(
+    run: ModuleRunner, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    module, updates = load("packages"), tmp_path / "updates"
+    updates.mkdir()
+    (updates / "0000").touch()
+    monkeypatch.setattr(module.Apt, "updates", updates)
+    tools.add("dpkg", f"rm {updates}/0000")
+    run(module, state=state, names=["conntrack" if state == "present" else "chrony"])
+    calls = [call for call in tools.calls() if call.startswith(("dpkg ", "apt-get"))]
+    assert calls[0] == "dpkg --force-confold --configure -a"
+    assert calls[1].startswith("apt-get")
 
 
 def test_where_there_is_no_dpkg_dnf_does_it(
