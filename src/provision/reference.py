@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import typer
 
-from provision import catalog, errors, settings
+from provision import catalog, errors, settings, support
 
 _NOTE = "<!-- Made from code by scripts/reference. Change the code, then run it. -->"
 
@@ -24,6 +24,7 @@ def pages() -> Mapping[str, str]:
     made: Mapping[str, Callable[[], str]] = {
         "command-line.md": command_line,
         "exit-codes.md": exit_codes,
+        "support.md": support.page,
         "variables.md": settings.reference_markdown,
         "versions.md": versions,
     }

@@ -11,7 +11,7 @@ from provision import reference
 DOCS = Path(__file__).parents[2] / "docs/reference"
 
 
-@pytest.mark.parametrize("name", ["command-line.md", "exit-codes.md", "variables.md", "versions.md"])
+@pytest.mark.parametrize("name", ["command-line.md", "exit-codes.md", "support.md", "variables.md", "versions.md"])
 def test_the_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text() == reference.pages()[name], "run scripts/reference"
 
