@@ -43,7 +43,12 @@ def up(
     ] = None,
     image: Annotated[
         Path | None,
-        typer.Option("--image", metavar="FILE", help="qemu: start from this cloud image instead of our own."),
+        typer.Option(
+            "--image",
+            envvar="PROVISION_SANDBOX_IMAGE",
+            metavar="FILE",
+            help="qemu: start from this cloud image instead of our own.",
+        ),
     ] = None,
     output: Output = TEXT,
     verbose: Verbose = 0,
