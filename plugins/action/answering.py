@@ -19,6 +19,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if probe.get("host"):
             return {"changed": False}
         words = str(probe.get("msg") or "it does not answer")
-        unreachable = bool(probe.get("unreachable", True))
-        # One that is both would count as failed.
-        return {"changed": False, "unreachable": unreachable, "failed": not unreachable, "msg": words}
+        # Failed as well: an unreachable host alone would let the plays that follow work on the others.
+        return {"changed": False, "unreachable": bool(probe.get("unreachable", True)), "failed": True, "msg": words}

@@ -281,7 +281,8 @@ def failure_of(event: HostFailed | HostUnreachable) -> Failure:
     """The failure that an event tells of."""
     problems = problems_in(event.result.get(_PROBLEMS))
     verifying = bool(event.result.get(_VERIFY)) or event.task.phase.lower().startswith("verify")
-    unreachable = isinstance(event, HostUnreachable)
+    # The action plugin `answering` ends a run in the words of an attempt that was passed over before.
+    unreachable = isinstance(event, HostUnreachable) or bool(event.result.get("unreachable"))
     return Failure(event.host, event.task, words.last_words(event.result), unreachable, problems, verifying)
 
 

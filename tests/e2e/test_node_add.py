@@ -111,6 +111,7 @@ def test_a_host_that_does_not_answer_is_said_at_once(grown: Grown) -> None:
         grown.site.file.write_text(before)
     assert call.code == 5, call.text
     assert call.changes == []
+    assert [phase["name"] for phase in call.document["phases"]][-1] == "Admit the new hosts"
 
 
 def test_ctrl_c_in_the_middle_and_then_resume(grown: Grown) -> None:

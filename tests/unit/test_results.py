@@ -130,3 +130,10 @@ def test_an_ignored_failure_counts_as_ok() -> None:
 
     assert not reducer.result().failures
     assert reducer.result().hosts["node1"].ok == 1
+
+
+def test_a_host_whose_silence_was_passed_over_before_is_unreachable_in_the_end() -> None:
+    reducer = Reducer()
+    reducer.add(HostFailed(1.0, "node1", TASK, {"msg": "timed out", "unreachable": True, "failed": True}))
+
+    assert [failure.unreachable for failure in reducer.result().failures] == [True]
