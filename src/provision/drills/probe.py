@@ -101,9 +101,10 @@ class Series:
 
 
 class Prober(Series):
-    """Asks an API server for /readyz, as somebody without credentials.
+    """Asks an API server for /livez, as somebody without credentials.
 
-    Any HTTP answer but 5xx counts: an API server that refuses an anonymous request is alive.
+    Any HTTP answer but 5xx counts: an API server that refuses an anonymous request is alive. Not for /readyz: that one
+    fails on purpose some seconds before an API server stops, while all other requests are served still.
     """
 
     def __init__(self, address: str, port: int) -> None:
@@ -116,7 +117,7 @@ class Prober(Series):
     def _ready(self) -> bool:
         connection = http.client.HTTPSConnection(self._address, self._port, timeout=TIMEOUT, context=self._tls)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", "/livez")
             return connection.getresponse().status < 500
         finally:
             connection.close()
