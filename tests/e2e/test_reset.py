@@ -20,7 +20,10 @@ PACKAGES = (
 OWNED = "cat /var/lib/dpkg/info/*.list /var/lib/dpkg/info/*.conffiles"
 """Prints the paths that installed packages own."""
 # Empty directories that may have been there before, and a file that the engine makes with an unusual mode.
-HARMLESS = r" (d \d+ root:root (/root/\.kube|/etc/bash_completion\.d|/etc/iproute2(/rt_addrprotos\.d)?) |f \d+ root:root /etc/hosts)$"
+HARMLESS = (
+    r" (d \d+ root:root (/root/\.kube|/etc/bash_completion\.d|/etc/iproute2(/rt_addrprotos\.d)?) "
+    r"|f \d+ root:root /etc/hosts)$"
+)
 
 
 @pytest.fixture(scope="module")
