@@ -36,16 +36,22 @@ class Plane:
         own = self.module.ControlPlane
         monkeypatch.setattr(self.module, "MANIFESTS", str(self.manifests))
         monkeypatch.setattr(self.module, "APPLIED", str(self.applied))
+        monkeypatch.setattr(self.module, "SEAL", str(root / "seal"))
         self.notes: dict[str, str] = {}
         monkeypatch.setattr(self.module, "unready", lambda _peers: self.deaf)
         monkeypatch.setattr(self.module, "config_map", lambda *_: ({}, self.notes))
         monkeypatch.setattr(self.module, "kubectl", lambda *words, **_: self.notes.update([words[-1].split("=", 1)]))
         monkeypatch.setattr(self.module, "wait_until", lambda *_a, **_k: None)
-        monkeypatch.setattr(own, "wanted_manifests", lambda _self: self.wanted)
+        self.asked = 0
+        monkeypatch.setattr(own, "wanted_manifests", lambda _self: self._ask())
         monkeypatch.setattr(own, "certificate_names", lambda _self: self.names)
         monkeypatch.setattr(own, "renew_certificate", lambda _self: self.waited.append("certificate"))
         monkeypatch.setattr(own, "create", lambda _self: self.waited.append("create"))
         monkeypatch.setattr(own, "wait", lambda _self, component, _since: self._wait(component))
+
+    def _ask(self) -> dict[str, str]:
+        self.asked += 1
+        return self.wanted
 
     def _wait(self, component: str) -> None:
         self.waited.append(component)
@@ -83,15 +89,21 @@ def test_only_the_changed_component_restarts(
     assert not call(run, plane, NEW)["changed"]
 
 
-def test_what_an_interrupted_run_did_not_wait_for_is_pending(
+def test_kubeadm_is_asked_again_only_after_a_change(
     run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = Plane(tmp_path, monkeypatch)
-    planned = call(run, plane, NEW, check=True)
-    assert (planned["changed"], planned["pending"]) == (False, True)
-    call(run, plane, NEW)
-    assert plane.waited == list(plane.module.COMPONENTS)
-    assert not call(run, plane, NEW, check=True)["pending"]
+    call(run, plane)
+    assert not call(run, plane)["changed"]
+    assert plane.asked == 1
+    (plane.manifests / "kube-scheduler.yaml").write_text("kube-scheduler by hand\n")
+    assert call(run, plane, check=True)["action"] == "kube-scheduler"
+    assert call(run, plane)["action"] == "kube-scheduler"
+    assert plane.asked == 3
+    assert call(run, plane, NEW)["action"] == "none"
+    assert plane.asked == 4
+    assert not call(run, plane, NEW)["changed"]
+    assert plane.asked == 4
 
 
 def test_what_does_not_come_up_is_put_back(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
