@@ -318,6 +318,19 @@ def one_cluster(site: Site) -> Problems:
             )
 
 
+def even_etcd(site: Site) -> Problems:
+    """A new cluster's etcd has an odd number of members. One that runs passes through even ones: not in `ALL`."""
+    count, group = len(site.etcd_members), "etcd" if site.members("etcd") else "kube_control_plane"
+    if count and count % 2 == 0:
+        yield InvalidInput(
+            f"etcd has {count} members: that survives no more failures than {count - 1}",
+            hint="make it one or three" if count == 2 else "add one or take one away",
+            location=_line(
+                site, rf"^\s*\[?{'etcd' if site.members('etcd') else 'kube_control_plane'}\]?\s*:?\s*(#.*)?$"
+            ),
+        )
+
+
 ALL = (groups, names, addresses, ranges, pods_per_node, api, kube_vip, version, one_cluster)
 
 

@@ -98,10 +98,8 @@ def _workload_notices(site: Site) -> Iterator[str]:
 
 
 def _etcd_notices(site: Site) -> Iterator[str]:
-    """A cluster passes through an even number when members come and go; a new one is refused by preflight."""
-    count = len(site.etcd_members)
-    if count % 2 == 0 and count:
-        yield f"etcd has {count} members: that survives no more failures than {count - 1}; add one or take one away"
+    """A cluster passes through an even number when members come and go; a new one with it is refused."""
+    return (f"{problem.message}; {problem.hint}" for problem in checks.even_etcd(site))
 
 
 def _vip_notices(site: Site) -> Iterator[str]:

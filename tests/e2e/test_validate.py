@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.site import ROOT, provision
 
 FIXTURES = ROOT / "tests/fixtures/sites"
-GOOD = {"good.ini", "kubespray.ini", "two_etcd_members.ini"}
+GOOD = {"good.ini", "kubespray.ini"}
 
 
 @pytest.mark.parametrize("file", sorted(file.name for file in FIXTURES.iterdir() if file.name not in GOOD))

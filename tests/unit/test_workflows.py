@@ -205,3 +205,22 @@ def test_a_name_that_is_no_host_is_refused(site: Path, fake: FakeRunner) -> None
     with pytest.raises(errors.InvalidInput, match="no host"):
         _execute(Request(CLUSTER, site, yes=True, without=("nobody",)))
     assert fake.modes == []
+
+
+def test_an_even_number_of_etcd_members_is_refused_where_no_cluster_was_made(tmp_path: Path, fake: FakeRunner) -> None:
+    inventory = tmp_path / "site.ini"
+    inventory.write_text((Path(__file__).parents[1] / "fixtures/sites/two_etcd_members.ini").read_text())
+    with pytest.raises(errors.InvalidInput, match="etcd has 2 members") as caught:
+        _execute(Request(CLUSTER, inventory, yes=True))
+    assert (caught.value.exit_code, caught.value.location.line if caught.value.location else 0) == (3, 6)
+    assert fake.modes == []
+
+    history = state.History.of(inventory)
+    for number, (workflow, mode) in enumerate((("cluster", "plan"), ("cluster", "run"), ("reset", "run"))):
+        history.save(dataclasses.replace(history.begin(workflow, inventory, mode, {}), state=state.DONE))
+        if number == 1:
+            _execute(Request(CLUSTER, inventory, yes=True))
+        else:
+            with pytest.raises(errors.InvalidInput):
+                _execute(Request(CLUSTER, inventory, yes=True))
+    assert fake.modes == ["run"]
