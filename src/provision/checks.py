@@ -325,9 +325,7 @@ def even_etcd(site: Site) -> Problems:
         yield InvalidInput(
             f"etcd has {count} members: that survives no more failures than {count - 1}",
             hint="make it one or three" if count == 2 else "add one or take one away",
-            location=_line(
-                site, rf"^\s*\[?{'etcd' if site.members('etcd') else 'kube_control_plane'}\]?\s*:?\s*(#.*)?$"
-            ),
+            location=_line(site, rf"^\s*\[?{group}\]?\s*:?\s*(#.*)?$"),
         )
 
 
