@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from provision import reports_runs, run_picture, timeline
+from provision import pages, reports_runs, run_picture, timeline
 from provision.state import Record
 from provision.timeline import Step
 
-_STYLE = Path(__file__).resolve().parent / "data" / "report.css"
 _SLOWEST = 12
 _OUTCOMES = ("ok", "changed", "failed", "interrupted")
 
@@ -20,23 +18,17 @@ def page(record: Record) -> str:
     """The page of a run."""
     steps = timeline.steps_in(record.result)
     title = f"Run {record.number}: {record.workflow}"
-    style = _STYLE.read_text(encoding="utf-8")
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
-            *_head(record, title),
-            *_failures(record),
-            *_timeline(steps),
-            *_phases(record.result.get("phases", [])),
-            *_roles(steps),
-            *_slowest(steps),
-            *_hosts(record.result.get("hosts") or {}, timeline.busy(steps)),
-            *_changes(record.result.get("changes", [])),
-            "</body>\n</html>\n",
-        ]
+    parts = (
+        *_head(record, title),
+        *_failures(record),
+        *_timeline(steps),
+        *_phases(record.result.get("phases", [])),
+        *_roles(steps),
+        *_slowest(steps),
+        *_hosts(record.result.get("hosts") or {}, timeline.busy(steps)),
+        *_changes(record.result.get("changes", [])),
     )
+    return pages.page(title, parts)
 
 
 def _head(record: Record, title: str) -> Iterator[str]:

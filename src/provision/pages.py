@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #667; --line: #d8dce2; --paper: #fff; --well: #2e8b57;
-  --ill: #c0392b; --busy: #3b6ea8; --soft: #f3f5f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --dim: #9aa3ad; --line: #3a4048; --paper: #15181c;
-  --well: #4cb87c; --ill: #ec6a5c; --busy: #6ea3dd; --soft: #1e2227; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 64rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-p.dim { color: var(--dim); margin-top: 0; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: .25rem 1rem .25rem 0; vertical-align: top; }
-th { color: var(--dim); font-weight: 600; border-bottom: 1px solid var(--line); }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.well { color: var(--well); } .ill { color: var(--ill); } .verdict { font-weight: 600; }
-svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px; }
-svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg text.dim { fill: var(--dim); }
-svg .well { fill: var(--well); } svg .ill { fill: var(--ill); } svg .busy { fill: var(--busy); }
-svg line { stroke: var(--line); } svg line.mark { stroke: var(--ink); stroke-dasharray: 3 3; }
-"""
+_STYLE = Path(__file__).resolve().parent / "data" / "page.css"
 
 
 def page(title: str, parts: Iterable[str]) -> str:
     """A whole document; `title` is text, `parts` are HTML."""
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = (
+        '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>"
+    )
     body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en"><head>{head}{viewport}</head>\n<body>\n{body}\n</body></html>\n'
+    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
 def heading(text: str, *, level: int = 2) -> str:
@@ -74,7 +60,7 @@ def rule(x: float, top: float, bottom: float, kind: str = "") -> str:
 def picture(width: float, height: float, parts: Iterable[str], says: str) -> str:
     """A picture of these parts; `says` is for those who cannot see it."""
     return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(says, quote=True)}">'
+        f'<svg class="wide" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(says, quote=True)}">'
         f"{''.join(parts)}</svg>"
     )
 
