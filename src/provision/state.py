@@ -117,6 +117,13 @@ class History:
         """All runs, the newest first. A run whose process is gone without an end shows as `lost`."""
         return [record for number in sorted(self._numbers(), reverse=True) if (record := self._read(number))]
 
+    def tells_of_a_cluster(self) -> bool:
+        """Whether a cluster was made of the site by these runs, and not reset since."""
+        for run in self.records():
+            if run.mode == "run" and run.state == DONE and run.workflow in ("cluster", "restore", "reset"):
+                return run.workflow != "reset"
+        return False
+
     def record(self, number: int | None = None) -> Record:
         """One run, by default the newest. Raises UsageError when there is none."""
         known = self.records()

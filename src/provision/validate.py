@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from provision import aliases, checks, checks_files, specs
+from provision import aliases, checks, checks_files, specs, state
 from provision.errors import InvalidInput, Location
 from provision.inventory import OWN_GROUPS, Definition, Site, load
 from provision.inventory_reader import ENCRYPTED
@@ -58,6 +58,13 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
         found += [each for each in structural(site) if str(each.location) not in doubted or not _has_line(each)]
     unique = {(problem.message, str(problem.location)): problem for problem in found}
     return tuple(unique.values())
+
+
+def require_odd_etcd(site: Site) -> None:
+    """Refuse (InvalidInput) an even number of etcd members, where no cluster was made of this site before."""
+    for problem in checks.even_etcd(site):
+        if not state.History.of(site.path).tells_of_a_cluster():
+            raise problem
 
 
 def _has_line(problem: InvalidInput) -> bool:

@@ -166,7 +166,9 @@ def execute(request: Request, show_plan: ShowPlan) -> Outcome:
     request = _resumed(request) if request.resume else request
     site = validated(request.inventory, request.settings) if request.settings else validated(request.inventory)
     if request.workflow.name in ("cluster", "preflight"):
-        require_odd_etcd(site)
+        from provision import validate
+
+        validate.require_odd_etcd(site)
     _announce(site, request.workflow)
     _require_known_hosts(site, request)
     absence.check(site, request)
@@ -194,23 +196,6 @@ def validated(inventory: Path, settings: Mapping[str, Any] | None = None) -> Sit
     from provision import sandbox, validate
 
     return validate.validate(inventory, sandbox.overlay_for(inventory), settings)
-
-
-def require_odd_etcd(site: Site) -> None:
-    """Refuse (InvalidInput) an even number of etcd members, where no cluster was made of this site before."""
-    from provision import checks
-
-    for problem in checks.even_etcd(site):
-        if not _was_made(site):
-            raise problem
-
-
-def _was_made(site: Site) -> bool:
-    """Whether the runs of the site say that there is a cluster."""
-    for run in state.History.of(site.path).records():
-        if run.mode == "run" and run.state == state.DONE and run.workflow in ("cluster", "restore", "reset"):
-            return run.workflow != "reset"
-    return False
 
 
 def _resumed(request: Request) -> Request:

@@ -32,7 +32,7 @@ def validate(inventory: Inventory, output: Output = TEXT, verbose: Verbose = 0) 
     from provision import workflows
 
     site = workflows.validated(inventory)
-    workflows.require_odd_etcd(site)
+    checks.require_odd_etcd(site)
     notices = (*site.warnings, *checks.notices(site))
     for notice in notices:
         render.warn(notice)
