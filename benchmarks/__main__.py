@@ -33,15 +33,17 @@ def main() -> None:
     wanted = _arguments()
     site = new_site("benchmark", (ROOT / "inventory/sandbox/site.ini").read_text(encoding="utf-8"))
     figures = Figures()
-    for number in range(wanted.rounds):
-        _say(f"round {number + 1}: provision cluster")
-        _fresh(site)
-        figures.ours.append(_measure(site))
-        if wanted.floor.exists():
-            _say(f"round {number + 1}: {wanted.floor.name}")
+    try:
+        for number in range(wanted.rounds):
+            _say(f"round {number + 1}: provision cluster")
             _fresh(site)
-            figures.floor.append(_measure_floor(site, wanted.floor))
-    site.down()
+            figures.ours.append(_measure(site))
+            if wanted.floor.exists():
+                _say(f"round {number + 1}: {wanted.floor.name}")
+                _fresh(site)
+                figures.floor.append(_measure_floor(site, wanted.floor))
+    finally:
+        site.down()
     wanted.output.write_text(page(figures, site.control_planes), encoding="utf-8")
     _say(f"written: {wanted.output}")
     print(wanted.output.read_text(encoding="utf-8"))

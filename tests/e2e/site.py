@@ -65,7 +65,9 @@ def provision(*arguments: str | Path, environment: Mapping[str, str] | None = No
 
 def free_network() -> str:
     """The first three numbers of a /24 that this machine does not use: that of the examples where it is free."""
-    used = subprocess.run(["ip", "-oneline", "address"], capture_output=True, text=True, check=True).stdout
+    addresses = subprocess.run(["ip", "-oneline", "address"], capture_output=True, text=True, check=True).stdout
+    # A sandbox that somebody broke off has its network still, while no node is in it.
+    used = " ".join([addresses, *(known.network.subnet for known in sandbox.load_all())])
     return next(f"10.{number}.0" for number in range(77, 100) if f" 10.{number}.0." not in used)
 
 
