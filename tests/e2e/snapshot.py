@@ -13,6 +13,7 @@ Snapshot = Mapping[str, frozenset[str]]
 PLACES = "/etc /usr/local /opt /var/lib /root"
 # What a machine changes by itself while nobody does anything, and the directory, empty, that Ansible works in.
 VOLATILE = (
+    "/etc/machine-id",  # a node in a container gets another one when it is powered on again
     "/root/.ansible",
     "/var/lib/systemd/",
     "/etc/mtab",
