@@ -55,6 +55,7 @@ from ansible.module_utils.basic import AnsibleModule
 PKI, MANIFESTS = "/etc/kubernetes/pki", "/etc/kubernetes/manifests"
 ETCD_PKI, ETCD_DATA = "/etc/etcd/pki", "/var/lib/etcd"
 ARP_WAIT_S, ANSWER_WAIT_S = 0.08, 2.0
+OWNER_WAIT_S = 2.0
 TIME_SERVICES = {"chronyd": "chronyd", "systemd-timesyn": "systemd-timesyncd", "ntpd": "ntpd"}
 
 
@@ -102,7 +103,21 @@ def open_files(pid):
 
 
 def ports_listening(wanted, names):
-    """Return {port: process name} of the wanted ports that something listens on."""
+    """Return {port: process name} of the wanted ports that something listens on.
+
+    A process that ends or starts between the looks at sockets and processes leaves a port without an owner; so what has
+    none is looked at again. What keeps none belongs to the kernel or to a process that cannot be seen: "".
+    """
+    found = listeners(wanted, names)
+    deadline = time.monotonic() + OWNER_WAIT_S
+    while not all(found.values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        found = listeners(wanted, processes())
+    return found
+
+
+def listeners(wanted, names):
+    """Return {port: process name, or ""} as one look at sockets and processes gives it."""
     tables = [facts.listeners(read(f"/proc/net/{table}"), wanted) for table in ("tcp6", "tcp")]
     inodes = {f"socket:[{inode}]": str(port) for table in tables for port, inode in table.items()}
     found = {str(port): "" for table in tables for port in table}

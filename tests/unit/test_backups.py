@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import tarfile
 import time
@@ -195,3 +196,31 @@ def test_the_oldest_go_and_those_of_other_nodes_stay(program: Any, tmp_path: Pat
 def test_a_missing_mount_is_not_filled(program: Any, made: Path, tmp_path: Path) -> None:
     with pytest.raises(program.BackupError, match="is it mounted"):
         program.copy(str(made), str(tmp_path / "mnt"))
+
+
+def test_a_snapshot_is_asked_of_members_that_answer(
+    program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    etcdctl = tmp_path / "etcdctl"
+    etcdctl.write_text(
+        f"""#!/bin/sh
+echo "$*" >> {calls}
+case "$*" in
+  *//dead:*) echo "connection refused" >&2; exit 1 ;;
+  "endpoint status"*) echo '[{{"Status": {{"dbSize": 4096}}}}]' ;;
+esac
+"""
+    )
+    etcdctl.chmod(0o755)
+    (tmp_path / "etcdutl").write_text('#!/bin/sh\necho \'{"revision": 7}\'\n')
+    (tmp_path / "etcdutl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    alive, size = program.answering(["https://dead:2379", "https://cp2:2379"])
+    said = program.snapshot(alive, str(tmp_path / "snapshot.db"))
+
+    assert (alive, size, said) == (["https://cp2:2379"], 4096, {"revision": 7})
+    assert not [line for line in calls.read_text().splitlines() if "snapshot" in line and "dead" in line]
+    with pytest.raises(program.BackupError, match="no member of etcd answers: https://dead:2379: .*refused"):
+        program.answering(["https://dead:2379"])

@@ -174,6 +174,26 @@ def test_a_file_that_is_closed_meanwhile_does_not_hide_the_others(monkeypatch: p
     assert list(module.open_files(1 << 30)) == []
 
 
+def test_a_process_that_starts_between_two_looks_is_the_owner_of_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As etcd, which its unit starts again and again on a host that was taken out of the cluster."""
+    module = load("probe")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        looks = iter([{}, {str(os.getpid()): "etcd"}])
+        monkeypatch.setattr(module, "processes", lambda: next(looks))
+        assert module.ports_listening({port}, {}) == {str(port): "etcd"}
+    assert list(looks) == []
+
+
+def test_a_port_whose_owner_is_never_seen_is_in_use_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("probe")
+    monkeypatch.setattr(module, "OWNER_WAIT_S", 0.2)
+    monkeypatch.setattr(module, "processes", dict)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert module.ports_listening({port}, {}) == {str(port): ""}
+
+
 def test_the_module_and_its_helpers_need_no_python_newer_than_nodes_have() -> None:
     for path in (PLUGINS / "modules" / "probe.py", PLUGINS / "module_utils" / "host_facts.py"):
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))

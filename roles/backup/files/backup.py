@@ -73,13 +73,35 @@ def seal(data, recipient):
     return run(words, gzip.compress(data, compresslevel=3))
 
 
+def etcdctl(*words):
+    """What etcdctl prints, asked as the API server."""
+    return run(["etcdctl", *words, *(f"--{name}={value}" for name, value in ETCD_TLS.items())])
+
+
+def answering(endpoints):
+    """Return ([endpoint that answers], size of the largest database in bytes). Raises BackupError when none answers.
+
+    A snapshot is asked of these alone: of a member that is down it would wait as long as a large snapshot may take.
+    """
+    alive, size, problems = [], 0, []
+    for endpoint in endpoints:
+        try:
+            said = json.loads(etcdctl("endpoint", "status", f"--endpoints={endpoint}", "--write-out=json"))
+            size = max(size, said[0]["Status"]["dbSize"])
+            alive.append(endpoint)
+        except (BackupError, ValueError, LookupError) as error:
+            problems.append(f"{endpoint}: {error}")
+    if not alive:
+        raise BackupError("no member of etcd answers: " + "; ".join(problems))
+    return alive, size
+
+
 def snapshot(endpoints, path):
     """Save etcd's data into `path` from the first member that gives it, and return what etcdutl says of it."""
-    flags = [f"--{name}={value}" for name, value in ETCD_TLS.items()]
     problems = []
     for endpoint in endpoints:
         try:
-            run(["etcdctl", "snapshot", "save", path, f"--endpoints={endpoint}", "--command-timeout=10m", *flags])
+            etcdctl("snapshot", "save", path, f"--endpoints={endpoint}", "--command-timeout=10m")
         except BackupError as error:
             problems.append(f"{endpoint}: {error}")
             continue
@@ -101,16 +123,6 @@ def room(path):
     """Free bytes."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
-
-
-def database_size(endpoints):
-    """The size of etcd's database in bytes; 0 when nobody says, the snapshot will tell why."""
-    flags = [f"--{name}={value}" for name, value in ETCD_TLS.items()]
-    for endpoint in endpoints:
-        with contextlib.suppress(BackupError, ValueError, LookupError):
-            said = run(["etcdctl", "endpoint", "status", f"--endpoints={endpoint}", "--write-out=json", *flags])
-            return json.loads(said)[0]["Status"]["dbSize"]
-    return 0
 
 
 def head(settings, moment, found, path):
@@ -213,9 +225,10 @@ def make(settings):
     prefix = f"{settings['cluster']}-{settings['node']}-"
     os.makedirs(directory, mode=0o700, exist_ok=True)
     target = os.path.join(directory, f"{prefix}{time.strftime('%Y%m%dT%H%M%SZ', moment)}{SUFFIX}")
-    with workplace(2 * database_size(settings["endpoints"]), directory) as place:
+    alive, size = answering(settings["endpoints"])
+    with workplace(2 * size, directory) as place:
         path = os.path.join(place, "snapshot.db")
-        about = head(settings, moment, snapshot(settings["endpoints"], path), path)
+        about = head(settings, moment, snapshot(alive, path), path)
         manifest = write(target, settings, about, path)
     removed = prune(directory, prefix, settings["keep"])
     if settings["copies"]:
