@@ -22,12 +22,13 @@ FULL = "PROVISION_TEST_FULL"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What breaks the cluster comes after what looks at it."""
+    """What breaks the cluster comes after what looks at it; what has a cluster of its own comes before it is made."""
     order = [
         "validate",
         "preflight",
         "rehearse",
         "kubespray",
+        "upgrade",
         "cluster",
         "security",
         "status",
@@ -38,7 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "node_remove",
         "drill",
         "failover",
-        "upgrade",
         "backup",
         "restore",
         "reset",
