@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.template import trust_as_template
+from ansible.plugins.loader import lookup_loader
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -28,19 +27,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def _rendered(self, item: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         if "template" not in item:
             return dict(item)
-        path = Path(self._find_needle("templates", item["template"]))
-        templar = self._templar.copy_with_new_env(
-            searchpath=[str(path.parent)],
-            available_variables={**variables, **item.get("variables", {}), "ansible_managed": "Managed by provision."},
-        )
+        lookup = lookup_loader.get("rendered", loader=self._loader, templar=self._templar)
         try:
-            text = templar.template(
-                trust_as_template(path.read_text(encoding="utf-8")),
-                escape_backslashes=False,
-                preserve_trailing_newlines=True,
-                overrides={"trim_blocks": True},
-            )
+            (text,) = lookup.run([item["template"]], {**variables, **item.get("variables", {})})
         except Exception as error:
-            raise AnsibleActionFail(f"{path}: {error}") from error
+            raise AnsibleActionFail(f"{item['template']}: {error}") from error
         rest = {key: value for key, value in item.items() if key not in ("template", "variables")}
-        return {**rest, "content": text if isinstance(text, str) else str(text)}
+        return {**rest, "content": text}

@@ -44,9 +44,8 @@ class Task:
             templar=Templar(loader=DataLoader(), variables=variables),
             shared_loader_obj=None,
         )
-        plugin._find_needle = lambda kind, name: str(self._directory / name)
         plugin._execute_module = self._module
-        plugin.run(task_vars=variables)
+        plugin.run(task_vars={**variables, "ansible_search_path": [str(self._directory)]})
         rendered: list[dict[str, Any]] = self.sent["module_args"]["items"]
         return rendered
 

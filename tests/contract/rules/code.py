@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -145,6 +146,19 @@ def modules_have_tests(project: Path) -> Iterator[str]:
             yield f"plugins/modules/{module.name} has no tests/unit/test_module_{module.stem}.py"
 
 
+def modules_leave_their_process_alone(project: Path) -> Iterator[str]:
+    """The modules of a run share one process on each host: what one changes there, the next would find."""
+    state = re.compile(
+        r"os\.(?:environ\[|environ\.(?:update|pop|setdefault)|putenv|chdir|umask|set\w*id|_exit|exec\w+)"
+        r"|signal\.signal|socket\.setdefaulttimeout|sys\.path\.|\bglobal \w+$",
+        re.MULTILINE,
+    )
+    for directory in ("modules", "module_utils"):
+        for file in sorted((project / "plugins" / directory).glob("*.py")):
+            for found in state.finditer(file.read_text(encoding="utf-8")):
+                yield f"plugins/{directory}/{file.name} changes its process: {found[0]}"
+
+
 def python_files_are_small(project: Path) -> Iterator[str]:
     """A file of more than 400 lines is two files."""
     for directory in ("src/provision", "plugins", "tests"):
@@ -161,5 +175,6 @@ RULES = (
     only_one_module_prints,
     only_one_module_runs_ansible,
     modules_have_tests,
+    modules_leave_their_process_alone,
     python_files_are_small,
 )

@@ -65,8 +65,10 @@ def templates_are_used(project: Path) -> Iterator[str]:
 
 def _units(role: Role) -> Iterator[tuple[Task, Mapping[str, Any]]]:
     for task in role.tasks:
-        if task.module == "unit" and task.arguments.get("state") not in ("absent", "stopped"):
-            yield task, task.arguments
+        units = [task.arguments] if task.module == "unit" else []
+        if task.module == "daemon":
+            units = task.arguments.get("units", [])
+        yield from ((task, unit) for unit in units if unit.get("state") not in ("absent", "stopped"))
 
 
 def services_restart_with_their_inputs(project: Path) -> Iterator[str]:
