@@ -16,7 +16,7 @@ description:
 options:
   artifacts: {description: As C(items) of M(artifact)., type: list, elements: dict, default: []}
   files: {description: As C(items) of M(files)., type: list, elements: dict, default: []}
-  units: {description: The arguments of M(unit) for each unit, in the order of their turns., type: list, elements: dict, default: []}
+  units: {description: The arguments of M(unit) for each unit in turn., type: list, elements: dict, default: []}
 """
 
 EXAMPLES = """
@@ -66,7 +66,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             task = self._task.copy()
             task.action, task.args = "files", {"items": wanted["files"]}
             written = self._shared_loader_obj.action_loader.get(
-                "files", task, self._connection, self._play_context, self._loader, self._templar, self._shared_loader_obj
+                "files",
+                task,
+                self._connection,
+                self._play_context,
+                self._loader,
+                self._templar,
+                self._shared_loader_obj,
             ).run(task_vars=variables)
             if not _added(done, written, written.get("paths", [])):
                 return {**done, **written}

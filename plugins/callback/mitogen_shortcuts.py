@@ -18,8 +18,8 @@ description:
     turn. Nearly all of them are the same for every module, and the work holds up all hosts. With this plugin it is done
     once a file.
   - A module that imports a project's own C(module_utils) gets a new Python process on the host for each call, to which
-    all that it imports is sent and compiled there again. With this plugin it runs in the one that is there, as Ansible's
-    own modules do. Tasks that several hosts delegate to one go on having a process each, or they would wait in a line.
+    all that it imports is sent and compiled there again. With this plugin it runs in the one that is there, as those of
+    Ansible itself do. Tasks that several hosts delegate to one go on having a process each, or they would wait in line.
   - It also tells the garbage collector to leave alone what exists before the first task, so that the processes which
     Ansible forks for each task and host share that memory. Without Mitogen only this remains.
 """

@@ -40,8 +40,9 @@ class Host:
             play_context=SimpleNamespace(check_mode=False, diff=False),
             loader=DataLoader(),
             templar=Templar(loader=DataLoader(), variables={}),
-            shared_loader_obj=SimpleNamespace(action_loader=SimpleNamespace(get=self._action)),
+            shared_loader_obj=None,
         )
+        plugin._shared_loader_obj = SimpleNamespace(action_loader=SimpleNamespace(get=self._action))
         plugin._execute_module = lambda module_name, module_args, task_vars: self._answer(module_name, module_args)
         result: dict[str, Any] = plugin.run(task_vars={})
         return result

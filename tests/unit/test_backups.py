@@ -213,7 +213,7 @@ esac
 """
     )
     etcdctl.chmod(0o755)
-    (tmp_path / "etcdutl").write_text('#!/bin/sh\necho \'{"revision": 7}\'\n')
+    (tmp_path / "etcdutl").write_text("#!/bin/sh\necho '{\"revision\": 7}'\n")
     (tmp_path / "etcdutl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
