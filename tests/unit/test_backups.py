@@ -222,5 +222,5 @@ esac
 
     assert (alive, size, said) == (["https://cp2:2379"], 4096, {"revision": 7})
     assert not [line for line in calls.read_text().splitlines() if "snapshot" in line and "dead" in line]
-    with pytest.raises(program.BackupError, match="no member of etcd answers: https://dead:2379: .*refused"):
+    with pytest.raises(program.BackupError, match=r"no member of etcd answers: https://dead:2379: .*refused"):
         program.answering(["https://dead:2379"])
