@@ -158,9 +158,13 @@ def failed(found: list[Answer]) -> int:
 
 
 def spans(found: list[Answer]) -> list[str]:
-    """When it was away, by the clock of the day, and how long."""
+    """When it was away, by the clock of the day, how long, and why."""
     ahead = time.time() - time.monotonic()
-    return [f"{time.strftime('%H:%M:%S', time.localtime(a + ahead))} {b - a:.2f} s" for a, b in gap_spans(found)]
+    return [
+        f"{time.strftime('%H:%M:%S', time.localtime(a + ahead))} {b - a:.2f} s: "
+        + "; ".join(answer.why for answer in found if not answer.ok and a <= answer.at <= b)
+        for a, b in gap_spans(found)
+    ]
 
 
 @pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])

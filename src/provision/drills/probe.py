@@ -17,10 +17,11 @@ TIMEOUT = 1.0
 
 @dataclass(frozen=True)
 class Answer:
-    """One request: when it began (seconds of the monotonic clock), and whether it was answered well."""
+    """One request: when it began (seconds of the monotonic clock), whether it was answered well, and if not, why."""
 
     at: float
     ok: bool
+    why: str = ""
 
 
 def gaps(answers: Sequence[Answer]) -> list[float]:
@@ -94,10 +95,10 @@ class Series:
     def _request(self) -> None:
         at = time.monotonic()
         try:
-            ok = self._ask()
-        except (OSError, http.client.HTTPException):
-            ok = False
-        self._answers.append(Answer(at, ok))
+            ok, why = self._ask(), ""
+        except (OSError, http.client.HTTPException) as error:
+            ok, why = False, f"{type(error).__name__} {error} after {time.monotonic() - at:.2f} s"
+        self._answers.append(Answer(at, ok, why))
 
 
 class Prober(Series):
@@ -118,6 +119,9 @@ class Prober(Series):
         connection = http.client.HTTPSConnection(self._address, self._port, timeout=TIMEOUT, context=self._tls)
         try:
             connection.request("GET", "/livez")
-            return connection.getresponse().status < 500
+            answer = connection.getresponse()
+            if answer.status >= 500:
+                raise http.client.HTTPException(f"{answer.status} {answer.read(300)!r}")
+            return True
         finally:
             connection.close()
