@@ -51,7 +51,7 @@ def validate(site: Path, overlay: Path | None = None, settings: Mapping[str, obj
 
 def check(site: Site) -> tuple[InvalidInput, ...]:
     """Every problem of a site that was read; empty when it is fit to be used."""
-    found = [*_variables(site), *_values(site), *_both_names(site), *_files_without_owner(site)]
+    found = [*_variables(site), *_values(site), *_both_names(site), *_files_never_read(site)]
     doubted = {str(problem.location) for problem in found}
     for structural in (*checks.ALL, *checks_files.ALL) if site.control_planes else (checks.groups,):
         # A value of the wrong type is reported once: what follows from it only confuses.
@@ -225,13 +225,34 @@ def _both_names(site: Site) -> Iterator[InvalidInput]:
                 )
 
 
-def _files_without_owner(site: Site) -> Iterator[InvalidInput]:
-    """Files of group_vars and host_vars whose name is almost that of a group or host: Ansible ignores them silently."""
+_READ = (".yml", ".yaml", ".json")
+
+
+def _reading_order(file: Path) -> tuple[str, int]:
+    """Of one owner's files and directory Ansible reads the first: no suffix, then these."""
+    return (file.stem, 1 + _READ.index(file.suffix)) if file.suffix in _READ else (file.name, 0)
+
+
+def _files_never_read(site: Site) -> Iterator[InvalidInput]:
+    """Files of group_vars and host_vars that Ansible ignores silently.
+
+    Their name is almost that of a group or host, or another one of the same owner comes first.
+    """
     for folder, owners in (("group_vars", tuple(site.groups)), ("host_vars", tuple(host.name for host in site.hosts))):
         parent = site.path.parent / folder
-        for file in sorted(parent.iterdir()) if parent.is_dir() else ():
-            name = file.stem if file.suffix in (".yml", ".yaml", ".json") else file.name
-            if name.startswith(".") or name.endswith("~") or name in owners:
+        read: dict[str, Path] = {}
+        for file in sorted(parent.iterdir(), key=_reading_order) if parent.is_dir() else ():
+            name = file.stem if file.suffix in _READ else file.name
+            if name.startswith(".") or name.endswith("~"):
+                continue
+            if name in owners:
+                if (first := read.setdefault(name, file)) != file:
+                    yield InvalidInput(
+                        f"this is never read, since {folder}/{first.name} is there",
+                        hint=f"keep one of the two: put it into {first.name}"
+                        + (f"/{file.name}" if first.is_dir() else ""),
+                        location=str(file),
+                    )
                 continue
             if near := specs.nearest(name, owners):
                 kind = folder.removesuffix("_vars")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -201,4 +202,5 @@ def new_site(name: str, inventory: str, settings: Mapping[str, Any] | None = Non
     old = directory / "site.ini"
     if old.exists():
         provision("sandbox", "down", "-i", old)
+        shutil.rmtree(directory)
     return Site(directory, inventory, settings)

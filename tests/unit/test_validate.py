@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -82,6 +83,42 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "named", "message"),
+    [
+        (("group_vars/al.yml",), "al.yml", "there is no group al: the file is never read; name it all.yml"),
+        (
+            ("group_vars/all/a.yml", "group_vars/all.yml"),
+            "all.yml",
+            "since group_vars/all is there; .* into all/all.yml",
+        ),
+        (("group_vars/etcd.yaml", "group_vars/etcd.yml"), "etcd.yaml", "since group_vars/etcd.yml is there"),
+        (("host_vars/cp1.json", "host_vars/cp1"), "cp1.json", "since host_vars/cp1 is there"),
+    ],
+    ids=["misspelt", "beside a directory", "two suffixes", "beside no suffix"],
+)
+def test_a_file_that_ansible_never_reads_is_named(
+    files: tuple[str, ...], named: str, message: str, tmp_path: Path
+) -> None:
+    site = write_site(tmp_path, files=dict.fromkeys(files, "{}\n"))
+    with pytest.raises(InvalidInput) as caught:
+        validate(site)
+    assert caught.value.location is not None
+    assert Path(caught.value.location.path).name == named
+    assert re.search(message, f"{caught.value.message}; {caught.value.hint}")
+
+
+def test_files_that_ansible_reads_are_fine(tmp_path: Path) -> None:
+    files = (
+        "group_vars/all/a.yml",
+        "group_vars/all/b.yml",
+        "group_vars/etcd.yml",
+        "host_vars/cp1.yml",
+        "group_vars/x~",
+    )
+    validate(write_site(tmp_path, files=dict.fromkeys(files, "{}\n")))
+
+
+@pytest.mark.parametrize(
     ("variables", "message"),
     [
         ("cluster_pod_cidr=10.244.1.0/16", "write 10.244.0.0/16"),
@@ -126,8 +163,6 @@ def test_structure(variables: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         validate(write_site(tmp_path, variables))
     told = "\n".join(f"{problem} {problem.hint}" for problem in (caught.value, *caught.value.others))
-    import re
-
     assert re.search(message, told), told
 
 
