@@ -80,3 +80,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Everything that is loaded now stays until the end."""
         del playbook
         gc.freeze()
+        gc.set_threshold(20_000)  # objects; a run makes many, and nearly none that only the collector can free

@@ -38,6 +38,7 @@ host:
 """
 
 import glob
+import json
 import os
 import platform
 import select
@@ -76,8 +77,21 @@ def start(*words):
     return subprocess.Popen([program, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
+def installed(name):
+    """The version that M(artifact) installed of a program which nobody touched since; else "". A start costs 0.2 s."""
+    try:
+        record = json.loads(read(f"/var/lib/provision/artifacts/{name}.json") or "{}")
+        path = next(path for path in record.get("files", {}) if path.endswith(f"/bin/{name}"))
+        status = os.stat(path)
+    except (ValueError, StopIteration, OSError):
+        return ""
+    return record["version"] if record["files"][path] == [status.st_size, status.st_mtime_ns] else ""
+
+
 def output(process):
     """Return what a started tool printed, or "" when there is none."""
+    if isinstance(process, str):
+        return process
     return process.communicate(timeout=5)[0] if process else ""
 
 
@@ -291,7 +305,7 @@ def main():
     )  # fmt: skip
     now = time.time()
     links_of = start("ip", "-json", "address")
-    tools = {name: start(name, "--version") for name in ("kubelet", "containerd", "etcd")}
+    tools = {name: installed(name) or start(name, "--version") for name in ("kubelet", "containerd", "etcd")}
     links = facts.interfaces(output(links_of))
     vip = VirtualAddress(module.params["vip"], links)
     names = processes()

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -192,6 +193,30 @@ def test_a_port_whose_owner_is_never_seen_is_in_use_all_the_same(monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert module.ports_listening({port}, {}) == {str(port): ""}
+
+
+def test_the_version_of_an_untouched_program_is_read_and_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load("probe")
+    program, record = tmp_path / "bin/etcd", tmp_path / "etcd.json"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    status = program.stat()
+    record.write_text(
+        json.dumps(
+            {"version": "3.6.14", "files": {str(program): [status.st_size, status.st_mtime_ns], "/x/etcdctl": []}}
+        )
+    )
+    real = module.read
+    monkeypatch.setattr(module, "read", lambda path: real(str(tmp_path / Path(path).name)))
+
+    assert module.output(module.installed("etcd")) == "3.6.14"
+    program.write_text("#!/bin/sh\n# by hand\n")
+    assert module.installed("etcd") == ""
+    record.write_text("{")
+    assert module.installed("etcd") == ""
+    assert module.installed("kubelet") == ""
 
 
 def test_the_module_and_its_helpers_need_no_python_newer_than_nodes_have() -> None:
