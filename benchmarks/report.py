@@ -51,10 +51,12 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
         _row("first `provision cluster --yes`, s", [each.first for each in figures.ours], _limit_first(figures)),
     ]
     if figures.floor:
-        ratio = [ours.first / floor for ours, floor in zip(figures.ours, figures.floor, strict=True)]
+        pairs = list(zip(figures.ours, figures.floor, strict=True))
         lines += [
             _row("the floor: by hand, without checks or security, s", figures.floor, ""),
-            _row("first run / floor", ratio, "1.5"),
+            _row("first run / floor", [ours.first / floor for ours, floor in pairs], "1.5"),
+            # The same machine is half as fast again at other hours; the floor is measured in the same one.
+            _row("second run / floor", [ours.second / floor for ours, floor in pairs], ""),
         ]
     lines += [
         _row("second run, s", [each.second for each in figures.ours], "15"),
