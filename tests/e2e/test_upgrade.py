@@ -8,10 +8,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 
 from provision import paths
 from provision.catalog import load
-from provision.drills.probe import Answer, Prober, Series, gap_spans
+from provision.drills.probe import Answer, Prober, Series
 from tests.e2e.conftest import QUICK_START, running
 from tests.e2e.site import ROOT, Call, Site, eventually, new_site, provision
 
@@ -157,14 +159,14 @@ def failed(found: list[Answer]) -> int:
     return sum(not answer.ok for answer in found if answer.at > begun)
 
 
-def spans(found: list[Answer]) -> list[str]:
-    """When it was away, by the clock of the day, how long, and why."""
-    ahead = time.time() - time.monotonic()
-    return [
-        f"{time.strftime('%H:%M:%S', time.localtime(a + ahead))} {b - a:.2f} s: "
-        + "; ".join(answer.why for answer in found if not answer.ok and a <= answer.at <= b)
-        for a, b in gap_spans(found)
-    ]
+def late(answer: Answer) -> bool:
+    """Whether nobody refused the request: it was only not answered within its second."""
+    return answer.why.startswith("TimeoutError")
+
+
+def reasons(found: list[Answer]) -> Counter[str]:
+    """Why requests got no good answer, and how often each."""
+    return Counter(re.sub(r" after [0-9.]+ s$", "", answer.why) for answer in found if not answer.ok)
 
 
 @pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])
@@ -186,14 +188,18 @@ def test_everything_runs_the_new_version(upgraded: Upgraded) -> None:
     assert proxy.endswith(f"v{TARGET}")
 
 
+def test_hardly_a_client_of_the_api_was_turned_away(upgraded: Upgraded) -> None:
+    assert failed([answer for answer in upgraded.api if not late(answer)]) <= 1, reasons(upgraded.api)
+
+
 # On two cores that carry four nodes and their images it fails: not shown yet where machines have their own.
 @pytest.mark.full
 def test_clients_of_the_api_missed_at_most_one_request(upgraded: Upgraded) -> None:
-    assert failed(upgraded.api) <= 1, spans(upgraded.api)
+    assert failed(upgraded.api) <= 1, reasons(upgraded.api)
 
 
 def test_the_workload_went_on(upgraded: Upgraded) -> None:
-    assert failed(upgraded.shop) <= 1, spans(upgraded.shop)
+    assert failed(upgraded.shop) <= 1, reasons(upgraded.shop)
 
 
 def test_no_node_is_left_behind(upgraded: Upgraded) -> None:
