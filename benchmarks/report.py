@@ -55,7 +55,7 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
         lines += [
             _row("the floor: by hand, without checks or security, s", figures.floor, ""),
             _row("first run / floor", [ours.first / floor for ours, floor in pairs], "1.5"),
-            # The same machine is half as fast again at other hours; the floor is measured in the same one.
+            # A machine that others use too is slower at some hours, by a half and more; so was its floor then.
             _row("second run / floor", [ours.second / floor for ours, floor in pairs], ""),
         ]
     lines += [

@@ -86,6 +86,11 @@ def test_items_without_a_template_pass_as_they_are(tmp_path: Path) -> None:
     assert Task(tmp_path).run(item) == [item]
 
 
+def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"there is no template lost\.j2"):
+        Task(tmp_path).run({"dest": "/a", "template": "lost.j2"})
+
+
 def test_a_mistake_names_the_template(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"bad\.j2.*nowhere"):
         Task(tmp_path, bad="{{ nowhere }}").run({"dest": "/a", "template": "bad.j2"})
