@@ -163,6 +163,7 @@ class Site:
                 ssh_identity_file=str(record.key),
                 ssh_extra_args=shlex.join(options),
                 controlpersist=0,
+                timeout=60,  # a busy machine's sshd may be late
             )
         return self._hosts[name]
 
