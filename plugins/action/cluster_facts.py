@@ -12,7 +12,7 @@ from provision.errors import ProvisionError
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """Returns the `cluster_*` facts of one host."""
+    """Returns the `cluster_*` facts of one host, and puts it into the groups that plays work on."""
 
     _requires_connection = False
 
@@ -24,7 +24,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             facts = {**self._people(variables), **self._material(variables)}
         except ProvisionError as error:
             raise AnsibleActionFail(str(error)) from error
-        return {"changed": False, "ansible_facts": facts, "_ansible_verbose_always": False}
+        place = {"host_name": variables["inventory_hostname"], "groups": _groups(variables, facts)}
+        return {"changed": False, "ansible_facts": facts, "add_host": place, "_ansible_verbose_always": False}
 
     def _people(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Who is in the cluster, who leads, and how the API is reached."""
@@ -86,6 +87,21 @@ def _offices(groups: dict[str, list[str]]) -> dict[str, list[str]]:
         "balancer": list(groups.get("load_balancer") or planes),
         "node": [*planes, *(host for host in groups.get("kube_node", []) if host not in planes)],
     }
+
+
+def _groups(variables: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """What plays name instead of asking on each host whether it is meant."""
+    name, probe, balancer = variables["inventory_hostname"], facts["cluster_host"], facts["cluster_balancer"]
+    belongs = {
+        "cluster_present": True,
+        "cluster_leads": name == facts["cluster_leader"],
+        "cluster_etcd": name in _offices(variables["groups"])["etcd"],
+        f"balancer_{balancer}": True,
+        # It balanced before and shall not any more, since the group or the way to the API changed.
+        "balancer_gone": balancer == "none" and probe["balancer"],
+        "backup_timed": variables.get("backup_interval_hours") is not None or probe["backup_timer"],
+    }
+    return [group for group, does in belongs.items() if does]
 
 
 def _answering(hostvars: dict[str, Any]) -> set[str]:

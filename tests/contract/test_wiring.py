@@ -24,7 +24,7 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
     (wiring.names_are_used, task("command: id\n  register: __host_idle"), "__host_idle is set and never read"),
     (wiring.templates_are_used, append("roles/host/templates/lost.j2", "x"), "lost.j2 is never rendered"),
     (wiring.services_restart_with_their_inputs, task("unit: {name: x.service}"), "watches no input"),
-    (wiring.services_restart_with_their_inputs, task("daemon: {units: [{name: x.service}]}"), "watches no input"),
+    (wiring.services_restart_with_their_inputs, task("converge: {units: [{name: x.service}]}"), "watches no input"),
     (
         wiring.services_restart_with_their_inputs,
         task("unit: {name: x.service, watch: [/x], enabled: false}"),

@@ -41,7 +41,7 @@ def network(name: str = "m1", address: str = "10.77.0.11", planes: int = 3, **op
             "arch": "amd64",
             "interfaces": [{"name": "eth0", "addresses": [{"address": address, "prefix": 24}]}],
         },
-        "__network_node_range": {"pod_cidr": "10.244.1.0/24"},
+        "__network_ranges": {"pod_cidrs": {name.lower(): "10.244.1.0/24"}},
     }
     return Role("network", ansible_search_path=[str(ROLES / "network")], **(inputs | options))
 

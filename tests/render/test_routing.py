@@ -49,7 +49,8 @@ class Lab:
         # The pod bridge has the node's own range, as the CNI plugin makes it.
         self.inside(name, "ip", "link", "add", "cni0", "up", "type", "bridge")
         self.inside(name, "ip", "address", "add", f"10.244.{number}.1/24", "dev", "cni0")
-        role = network(name, f"10.77.0.{number}", __network_node_range={"pod_cidr": f"10.244.{number}.0/24"}, **options)
+        ranges = {"pod_cidrs": {name: f"10.244.{number}.0/24"}}
+        role = network(name, f"10.77.0.{number}", __network_ranges=ranges, **options)
         config = self.folder / f"{name}.conf"
         config.write_text(role.render("bird.conf.j2"))
         control = self.folder / f"{name}.ctl"

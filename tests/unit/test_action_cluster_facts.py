@@ -18,15 +18,27 @@ MEMBER = {
     "arch": "amd64",
     "kubernetes": {"admin_conf": True, "api_ready": True, "manifests": ["kube-apiserver"]},
     "etcd": {"healthy": True},
+    "balancer": True,
+    "backup_timer": False,
 }
-BARE: dict[str, Any] = {"arch": "amd64", "kubernetes": {}, "etcd": {}}
+BARE: dict[str, Any] = {"arch": "amd64", "kubernetes": {}, "etcd": {}, "balancer": False, "backup_timer": False}
 GROUPS = {"kube_control_plane": ["CP1", "cp2"], "kube_node": ["w1", "cp2"], "etcd": [], "load_balancer": []}
 
 
-def facts(
+def facts(*arguments: Any, **settings: Any) -> dict[str, Any]:
+    """The facts of the host `name`, as `decided` tells them."""
+    return dict(decided(*arguments, **settings)["ansible_facts"])
+
+
+def groups_of(*arguments: Any, **settings: Any) -> set[str]:
+    """The groups that a host is put into."""
+    return set(decided(*arguments, **settings)["add_host"]["groups"])
+
+
+def decided(
     name: str = "CP1", groups: dict[str, list[str]] | None = None, probes: Any = None, **settings: Any
 ) -> dict[str, Any]:
-    """The facts of the host `name`; a host that is not in `probes` is bare, one whose probe is None did not answer."""
+    """What is decided for `name`; a host that is not in `probes` is bare, one whose probe is None did not answer."""
     own = {
         "cluster_version": catalog.load().default_version,
         "cluster_vip": "",
@@ -54,7 +66,7 @@ def facts(
         shared_loader_obj=None,
     )
     variables = {**own, **hostvars[name], "groups": named, "hostvars": hostvars}
-    found: dict[str, Any] = plugin.run(task_vars=variables)["ansible_facts"]
+    found: dict[str, Any] = plugin.run(task_vars=variables)
     return found
 
 
@@ -74,6 +86,25 @@ def test_etcd_and_the_balancer_run_on_the_control_planes_unless_they_have_groups
     apart = facts(groups=groups)
     assert [member["host"] for member in apart["cluster_etcd_members"]] == ["e1"]
     assert [member["host"] for member in apart["cluster_load_balancers"]] == ["lb1"]
+
+
+def test_hosts_are_put_into_the_groups_that_plays_work_on() -> None:
+    assert groups_of() == {"cluster_present", "cluster_leads", "cluster_etcd", "balancer_local"}
+    assert groups_of("w1") == {"cluster_present", "balancer_local"}
+    groups = {**GROUPS, "etcd": ["e1"], "load_balancer": ["lb1"]}
+    assert groups_of("e1", groups) == {"cluster_present", "cluster_etcd", "balancer_none"}
+    assert groups_of("lb1", groups, cluster_vip="10.0.0.9") == {"cluster_present", "balancer_vip"}
+
+
+def test_who_balanced_before_or_has_a_timer_for_backups_is_told() -> None:
+    probes = {"CP1": {**MEMBER, "backup_timer": True}}
+    assert groups_of(probes=probes, cluster_api_address="10.0.0.9") >= {
+        "balancer_none",
+        "balancer_gone",
+        "backup_timed",
+    }
+    assert "backup_timed" in groups_of(backup_interval_hours=6)
+    assert "balancer_gone" not in groups_of(probes=probes)
 
 
 def test_a_node_in_two_groups_is_one_node() -> None:

@@ -17,8 +17,8 @@ import pytest
 
 from .module_runner import load
 
-node_pod_cidr = load("node_pod_cidr")
-KubeClient, ApiError = node_pod_cidr.KubeClient, node_pod_cidr.ApiError
+node_pod_cidrs = load("node_pod_cidrs")
+KubeClient, ApiError = node_pod_cidrs.KubeClient, node_pod_cidrs.ApiError
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificates")
 
 

@@ -66,8 +66,10 @@ def templates_are_used(project: Path) -> Iterator[str]:
 def _units(role: Role) -> Iterator[tuple[Task, Mapping[str, Any]]]:
     for task in role.tasks:
         units = [task.arguments] if task.module == "unit" else []
-        if task.module == "daemon":
+        if task.module == "converge":
             units = task.arguments.get("units", [])
+        if isinstance(units, str):
+            units = [unit for name in re.findall(r"__\w+_units", units) for unit in role.variables[name]]
         yield from ((task, unit) for unit in units if unit.get("state") not in ("absent", "stopped"))
 
 

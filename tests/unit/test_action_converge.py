@@ -1,4 +1,4 @@
-"""The `daemon` action runs three modules in their order, and restarts a unit for the files that changed."""
+"""The `converge` action runs modules in their order, and restarts a unit for the files that changed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Host:
         self._answers = answers
 
     def run(self, **arguments: Any) -> dict[str, Any]:
-        task = Task(action="daemon", args=arguments, async_val=0, check_mode=False, diff=False)
-        plugin = action("daemon")(
+        task = Task(action="converge", args=arguments, async_val=0, check_mode=False, diff=False)
+        plugin = action("converge")(
             task=task,
             connection=SimpleNamespace(_shell=SimpleNamespace(tmpdir=None), has_pipelining=False),
             play_context=SimpleNamespace(check_mode=False, diff=False),
@@ -61,6 +61,14 @@ def test_downloads_come_before_files_and_units_in_their_order() -> None:
     assert [name for name, _ in host.asked] == ["artifact", "files", "unit", "unit"]
     assert [arguments["name"] for name, arguments in host.asked if name == "unit"] == ["x.service", "y.service"]
     assert (result["changed"], result["paths"], result["actions"]) == (False, [], {})
+
+
+def test_user_packages_and_kernel_have_their_place() -> None:
+    host = Host(**{"ansible.builtin.user": {"changed": True}})
+    result = host.run(units=UNITS, kernel={"swap": "off"}, packages={"names": ["y"]}, files=FILES, user={"name": "x"})
+    names = [name for name, _ in host.asked]
+    assert names == ["ansible.builtin.user", "files", "packages", "kernel", "unit", "unit"]
+    assert result["diff"] == [{"prepared": "user x"}]
 
 
 def test_what_is_not_asked_for_is_not_run() -> None:
