@@ -11,9 +11,9 @@ DOCUMENTATION = """
 module: converge
 short_description: Bring one part of a host to its state, in one task
 description:
-  - Runs the modules M(ansible.builtin.user), M(artifact), M(files), M(packages), M(kernel) and M(unit), as far as they
-    are asked for, in this order, and ends with the first that fails. What these say apart takes a task each, and most
-    of a task's time is Ansible's own.
+  - Runs the modules M(ansible.builtin.user), M(artifact), M(files), M(packages), M(kernel), M(images) and M(unit), as
+    far as they are asked for, in this order, and ends with the first that fails. What these say apart takes a task
+    each, and most of a task's time is Ansible's own.
   - A unit is restarted or reloaded, in check mode said to be, when one of the files in its C(watch) changed.
 options:
   user: {description: The arguments of M(ansible.builtin.user)., type: dict, default: {}}
@@ -21,6 +21,7 @@ options:
   files: {description: As C(items) of M(files)., type: list, elements: dict, default: []}
   packages: {description: The arguments of M(packages)., type: dict, default: {}}
   kernel: {description: The arguments of M(kernel)., type: dict, default: {}}
+  images: {description: As C(items) of M(images)., type: list, elements: dict, default: []}
   units: {description: The arguments of M(unit) for each unit in turn., type: list, elements: dict, default: []}
 """
 
@@ -50,7 +51,7 @@ actions:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"type": "dict", "default": {}} for name in ("user", "packages", "kernel")},
-    **{name: {"type": "list", "elements": "dict", "default": []} for name in ("artifacts", "files", "units")},
+    **{name: {"type": "list", "elements": "dict", "default": []} for name in ("artifacts", "files", "images", "units")},
 }
 
 
@@ -91,6 +92,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         for name in ("packages", "kernel"):
             if wanted[name]:
                 yield self._module(name, wanted[name], variables)
+        if wanted["images"]:
+            yield self._module("images", {"items": wanted["images"]}, variables)
         for unit in wanted["units"]:
             pending = bool({*unit.get("watch", [])} & {*done["paths"]})
             settled = self._module("unit", {**unit, "pending": pending}, variables)

@@ -63,11 +63,12 @@ def test_downloads_come_before_files_and_units_in_their_order() -> None:
     assert (result["changed"], result["paths"], result["actions"]) == (False, [], {})
 
 
-def test_user_packages_and_kernel_have_their_place() -> None:
+def test_everything_has_its_place() -> None:
     host = Host(**{"ansible.builtin.user": {"changed": True}})
-    result = host.run(units=UNITS, kernel={"swap": "off"}, packages={"names": ["y"]}, files=FILES, user={"name": "x"})
+    asked: dict[str, Any] = {"units": UNITS, "images": [{"ref": "pause:3"}], "kernel": {"swap": "off"}}
+    result = host.run(**asked, packages={"names": ["y"]}, files=FILES, user={"name": "x"})
     names = [name for name, _ in host.asked]
-    assert names == ["ansible.builtin.user", "files", "packages", "kernel", "unit", "unit"]
+    assert names == ["ansible.builtin.user", "files", "packages", "kernel", "images", "unit", "unit"]
     assert result["diff"] == [{"prepared": "user x"}]
 
 
