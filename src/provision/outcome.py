@@ -111,7 +111,8 @@ def error_of(result: RunResult, finished: Finished, *, command: str, site: Path)
     """The error that the run ends with, or None. `command` is the workflow's, for the way on."""
     again = f"provision {command} -i {shown(site)}"
     if finished.interrupted:
-        return Interrupted("interrupted; what was done so far stays as it is", hint=f"go on with: {again}")
+        kept = "nothing was changed" if result.check else "what was done so far stays as it is"
+        return Interrupted(f"interrupted; {kept}", hint=f"go on with: {again}")
     if not result.failures:
         return None if finished.code == 0 else _broken(result, finished, again)
     unreachable = [failure for failure in result.failures if failure.unreachable]
@@ -119,8 +120,10 @@ def error_of(result: RunResult, finished: Finished, *, command: str, site: Path)
         meanings = {meaning_of(failure)[0] for failure in unreachable}
         why = f": {meanings.pop()}" if len(meanings) == 1 and "" not in meanings else ""
         without = ",".join(dict.fromkeys(failure.host for failure in unreachable))
-        check = f"when that is put right: {again}; to leave out what is dead: {again} --without {without}"
-        return HostUnreachable(f"cannot work on {_names(unreachable)}{why}", hint=check)
+        hint = f"when that is put right: {again}"
+        if not {failure.host for failure in unreachable} & {*command.split()}:  # what was asked for cannot be left out
+            hint += f"; to leave out what is dead: {again} --without {without}"
+        return HostUnreachable(f"cannot work on {_names(unreachable)}{why}", hint=hint)
     refused = [failure for failure in result.failures if failure.problems]
     if refused:
         return PreflightRefused(

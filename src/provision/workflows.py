@@ -237,7 +237,7 @@ def _require_consent(request: Request, site: Site) -> None:
     """Refuse when nobody can be asked and nobody has agreed beforehand, or to another cluster than this one."""
     if request.plan_only:
         return
-    again = f"provision {request.workflow.name} -i {outcome.shown(request.inventory)}"
+    again = f"provision {_spelt(request)} -i {outcome.shown(request.inventory)}"
     name = str(site.setting("cluster_name"))
     if request.approved is not None and request.approved != name:
         raise NotConfirmed(f"this cluster is called {name}, not {request.approved}; nothing was changed")
@@ -326,7 +326,8 @@ def _agreement(request: Request, site: Site) -> dict[str, str]:
 def _spelt(request: Request) -> str:
     """The command's words up to its options, as the operator would type them again."""
     version = request.inputs.get("cluster_version")
-    return " ".join((request.workflow.name, *request.hosts, *(("--to", str(version)) if version else ())))
+    options = (*(("--to", str(version)) if version else ()), *(("--plan",) if request.plan_only else ()))
+    return " ".join((request.workflow.name, *request.hosts, *options))
 
 
 class _Book:

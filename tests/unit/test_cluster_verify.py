@@ -223,18 +223,11 @@ def test_quick_needs_a_whole_one_that_passed(api: Api, run: Any) -> None:
     assert run(quick=True)["provision_verify"]["quick"] is False
 
 
-def test_check_mode_writes_nothing(api: Api, run: Any, tmp_path: Path) -> None:
-    config = tmp_path / "admin.conf"
-    config.touch()
-
-    result = run(check=True, kubeconfig=str(config))
-
-    assert result["provision_verify"]["quick"] is True
-    assert api.deleted == []
-
-
-def test_check_mode_before_there_is_a_cluster(run: Any, tmp_path: Path) -> None:
+def test_a_plan_neither_asks_nor_waits(api: Api, run: Any, tmp_path: Path) -> None:
+    api.nodes = []  # those that are to come are not there yet
+    assert run(check=True)["provision_verify"]["checks"] == []
     assert run(check=True, kubeconfig=str(tmp_path / "none"))["provision_verify"]["checks"] == []
+    assert api.deleted == []
 
 
 def test_namespaces_of_interrupted_runs_go(api: Api, run: Any) -> None:

@@ -56,6 +56,18 @@ def test_ctrl_c_counts_more_than_what_it_broke() -> None:
     assert _error(result_of("failed"), Finished(99, interrupted=True)).exit_code == 130
 
 
+def test_a_plan_that_is_interrupted_says_that_nothing_was_changed() -> None:
+    error = _error(RunResult(check=True), Finished(99, interrupted=True))
+    assert "nothing was changed" in error.message
+
+
+@pytest.mark.parametrize(("command", "offered"), [("cluster", True), ("node add node1", False)])
+def test_what_was_asked_for_by_name_is_not_left_out(command: str, offered: bool) -> None:
+    error = outcome.error_of(result_of("unreachable"), FAILED, command=command, site=SITE)
+    assert error is not None
+    assert ("--without node1" in (error.hint or "")) is offered
+
+
 def test_an_unreachable_host_counts_more_than_a_refused_one() -> None:
     both = RunResult(failures=(*result_of("refused").failures, *result_of("unreachable").failures))
     assert _error(both).exit_code == 5

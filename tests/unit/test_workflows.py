@@ -81,9 +81,10 @@ def test_nobody_is_asked_when_nothing_is_to_do(site: Path, fake: FakeRunner, ask
 
 def test_without_a_person_and_without_yes_no_host_is_touched(site: Path, fake: FakeRunner) -> None:
     with pytest.raises(errors.NotConfirmed) as caught:
-        _execute(Request(CLUSTER, site))
+        _execute(Request(CLUSTER, site, hosts=("cp1",)))
 
     assert fake.modes == []
+    assert "provision cluster cp1 -i" in str(caught.value.hint)
     assert "--yes" in str(caught.value.hint)
     assert state.History.of(site).records() == []
 
