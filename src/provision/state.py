@@ -115,22 +115,27 @@ class History:
 
     def records(self) -> list[Record]:
         """All runs, the newest first. A run whose process is gone without an end shows as `lost`."""
-        return [record for number in sorted(self._numbers(), reverse=True) if (record := self._read(number))]
+        return list(self.newest_first())
+
+    def newest_first(self) -> Iterator[Record]:
+        """The same, each read when it is asked for."""
+        for number in sorted(self._numbers(), reverse=True):
+            if record := self._read(number):
+                yield record
 
     def tells_of_a_cluster(self) -> bool:
         """Whether a cluster was made of the site by these runs, and not reset since."""
-        for run in self.records():
+        for run in self.newest_first():
             if run.mode == "run" and run.state == DONE and run.workflow in ("cluster", "restore", "reset"):
                 return run.workflow != "reset"
         return False
 
     def record(self, number: int | None = None) -> Record:
         """One run, by default the newest. Raises UsageError when there is none."""
-        known = self.records()
-        for record in known:
+        for record in self.newest_first():
             if number in (None, record.number):
                 return record
-        numbers = ", ".join(str(record.number) for record in known[:10])
+        numbers = ", ".join(str(record.number) for record in self.records()[:10])
         raise UsageError(
             f"there is no run {number}" if number is not None else "no run of this site is recorded",
             hint=f"recorded runs: {numbers}" if numbers else "runs are recorded by `provision cluster`",

@@ -203,7 +203,7 @@ def _resumed(request: Request) -> Request:
     from provision.inventory import site_file
 
     name = request.workflow.name
-    for record in state.History.of(site_file(request.inventory)).records():
+    for record in state.History.of(site_file(request.inventory)).newest_first():
         if record.workflow != name or record.mode != "run":
             continue
         if record.state in (state.DONE, state.DECLINED):
@@ -255,6 +255,11 @@ def _announce(site: Site, workflow: Workflow) -> None:
 
     if site.overlay:
         render.info(f"{site.path.name}: on the nodes of its sandbox")
+    elif next((run.options.get("sandbox") for run in state.History.of(site.path).newest_first()), False):
+        render.warn(
+            f"{site.path.name}: the last run was on its sandbox, which is down; now the inventory's own machines are"
+            f" meant (the sandbox again: provision sandbox up -i {outcome.shown(site.path)})"
+        )
     if workflow.effect is not Effect.READS:
         for notice in (*site.warnings, *validate.notices(site)):
             render.warn(notice)
@@ -376,6 +381,7 @@ def _recorded(request: Request, site: Site, started: float) -> Iterator[_Book]:
         history = state.History.of(site.path)
         options = {
             "strategy": request.strategy,
+            "sandbox": site.overlay is not None,
             "yes": request.agreed,
             "hosts": list(request.hosts),
             "without": list(request.without),

@@ -89,6 +89,18 @@ def test_without_a_person_and_without_yes_no_host_is_touched(site: Path, fake: F
     assert state.History.of(site).records() == []
 
 
+@pytest.mark.parametrize("was", [True, False])
+def test_a_sandbox_that_is_gone_is_missed(
+    was: bool, site: Path, fake: FakeRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = state.History.of(site).begin("cluster", site, "run", {"sandbox": was})
+    state.History.of(site).save(dataclasses.replace(record, state=state.DONE))
+
+    _execute(Request(CLUSTER, site, plan_only=True))
+
+    assert ("the last run was on its sandbox, which is down" in capsys.readouterr().err) is was
+
+
 def test_a_plan_runs_in_check_mode_alone(site: Path, fake: FakeRunner) -> None:
     done = _execute(Request(CLUSTER, site, plan_only=True))
 

@@ -81,7 +81,12 @@ def hold(wanted: Wanted) -> Done:
     _require_consent(wanted)
     with state.lock(site.path, f"drill {wanted.drill.name}"):
         history = state.History.of(site.path)
-        options = {"drill": wanted.drill.name, "host": wanted.host, "strategy": wanted.strategy}
+        options = {
+            "drill": wanted.drill.name,
+            "host": wanted.host,
+            "strategy": wanted.strategy,
+            "sandbox": site.overlay is not None,
+        }
         record = history.begin("drill", site.path, "plan" if wanted.plan_only else "run", options)
         ending: dict[str, Any] = {"state": state.FAILED, "exit_code": ProvisionError.exit_code}
         try:
