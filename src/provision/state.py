@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,10 @@ class History:
             if run.mode == "run" and run.state == DONE and run.workflow in ("cluster", "restore", "reset"):
                 return run.workflow != "reset"
         return False
+
+    def last_was_on_sandbox(self) -> bool:
+        """Whether the newest run worked on the nodes of the site's sandbox."""
+        return any(run.options.get("sandbox") for run in islice(self.newest_first(), 1))
 
     def record(self, number: int | None = None) -> Record:
         """One run, by default the newest. Raises UsageError when there is none."""

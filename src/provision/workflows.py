@@ -255,11 +255,9 @@ def _announce(site: Site, workflow: Workflow) -> None:
 
     if site.overlay:
         render.info(f"{site.path.name}: on the nodes of its sandbox")
-    elif next((run.options.get("sandbox") for run in state.History.of(site.path).newest_first()), False):
-        render.warn(
-            f"{site.path.name}: the last run was on its sandbox, which is down; now the inventory's own machines are"
-            f" meant (the sandbox again: provision sandbox up -i {outcome.shown(site.path)})"
-        )
+    elif state.History.of(site.path).last_was_on_sandbox():
+        again = f"provision sandbox up -i {outcome.shown(site.path)}"
+        render.warn(f"{site.path.name}: its sandbox is down, so its own machines are meant ({again} makes new nodes)")
     if workflow.effect is not Effect.READS:
         for notice in (*site.warnings, *validate.notices(site)):
             render.warn(notice)
