@@ -6,10 +6,11 @@ import hashlib
 import importlib.util
 import marshal
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from provision.bundle import files
 
 
 class Memory:
@@ -47,9 +48,7 @@ class Memory:
         if self._directory is None:
             return
         try:
-            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
-                file.write(marshal.dumps(value))
-            Path(file.name).replace(self._directory / key)
+            files.write(self._directory / key, marshal.dumps(value))
         except OSError:
             self._directory = None
 

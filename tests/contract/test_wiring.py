@@ -25,6 +25,7 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
     (wiring.templates_are_used, append("roles/host/templates/lost.j2", "x"), "lost.j2 is never rendered"),
     (wiring.services_restart_with_their_inputs, task("unit: {name: x.service}"), "watches no input"),
     (wiring.services_restart_with_their_inputs, task("converge: {units: [{name: x.service}]}"), "watches no input"),
+    (wiring.services_restart_with_their_inputs, task("converge: {units: '{{ host_lost }}'}"), "watches no input"),
     (
         wiring.services_restart_with_their_inputs,
         task("unit: {name: x.service, watch: [/x], enabled: false}"),

@@ -75,11 +75,6 @@ def test_the_plan_named_it_before(renewal: Renewal) -> None:
 def test_the_api_went_on(renewal: Renewal, record_property: pytest.RecordProperty) -> None:
     record_property("api_gap_seconds", round(renewal.gap, 2))
     assert renewal.started[0] == renewal.started[1], "an API server or an etcd member was restarted"
-    assert renewal.gap < 60  # a machine that is busy answers late
-
-
-@pytest.mark.full
-def test_clients_of_the_api_hardly_noticed(renewal: Renewal) -> None:
     assert renewal.gap < 1
 
 

@@ -69,7 +69,7 @@ def _units(role: Role) -> Iterator[tuple[Task, Mapping[str, Any]]]:
         if task.module == "converge":
             units = task.arguments.get("units", [])
         if isinstance(units, str):
-            units = [unit for name in re.findall(r"__\w+_units", units) for unit in role.variables[name]]
+            units = [unit for name in re.findall(r"__\w+_units", units) for unit in role.variables[name]] or [{}]
         yield from ((task, unit) for unit in units if unit.get("state") not in ("absent", "stopped"))
 
 
