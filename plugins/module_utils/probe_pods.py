@@ -38,8 +38,14 @@ def service():
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
 
 
-def daemon_set(image):
-    """One pod a node, on control planes too."""
+def only_on(nodes):
+    """An affinity to these nodes. The scheduler takes one name a field selector, so each node has a term of its own."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
+def daemon_set(image, nodes=None):
+    """One pod a node, on control planes too; on `nodes` alone when they are given."""
     container = {
         "name": NAME,
         "image": image,
@@ -61,18 +67,22 @@ def daemon_set(image):
         "tolerations": [{"operator": "Exists"}],
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
+        **({"affinity": only_on(nodes)} if nodes is not None else {}),
     }
     spec = {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": pod}}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": NAME, "labels": LABELS}, "spec": spec}
 
 
-def create(kube, name, image):
-    """Make the namespace with all that is in it; the Service first, so that its rules are there before the pods."""
+def create(kube, name, image, nodes=None):
+    """Make the namespace with all that is in it; the Service first, so that its rules are there before the pods.
+
+    The pods run on `nodes`, or without them, on every node of the cluster.
+    """
     kube.create("/api/v1/namespaces", namespace(name))
     inside = f"/api/v1/namespaces/{name}"
     kube.create(f"{inside}/services", service())
     kube.create(f"{inside}/serviceaccounts", account())
-    kube.create(f"/apis/apps/v1/namespaces/{name}/daemonsets", daemon_set(image))
+    kube.create(f"/apis/apps/v1/namespaces/{name}/daemonsets", daemon_set(image, nodes))
 
 
 def clean(kube):

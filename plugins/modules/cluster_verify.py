@@ -8,7 +8,7 @@ module: cluster_verify
 short_description: Use the cluster and tell whether it works
 description:
   - Runs on a control plane. Writes and reads through the API endpoint, asks every etcd member and CoreDNS, runs a pod
-    on every node, lets each reach a Service by name and the pods of other nodes, and deletes all of it again.
+    on every one of the nodes, lets each reach a Service by name and the pods of others, and deletes all of it again.
   - Fails with what does not work, and on which node. Leaves the cluster as it was, so it never reports a change.
   - In check mode only what a reader may ask is asked.
 options:
@@ -18,7 +18,13 @@ options:
         verification pass before.
     type: bool
     default: false
-  nodes: {description: Names of all nodes that the cluster must have., type: list, elements: str, required: true}
+  nodes: {description: Names of the nodes that are verified., type: list, elements: str, required: true}
+  neighbour:
+    description:
+      - A node of the cluster that those in C(nodes) have to reach, when they are not all of its nodes. Pods then run on
+        these and, when it is ready, on it alone. Empty for the whole cluster.
+    type: str
+    default: ""
   etcd_members: {description: "Members with C(name) and C(address).", type: list, elements: dict, required: true}
   image: {description: The agnhost image for the pods., type: str, required: true}
   dns_address:
@@ -71,6 +77,7 @@ class Verification:
         self.params = params
         self.limit = time.monotonic() + params["timeout"]
         self.namespace = ""
+        self.places = params["nodes"]
         self.addresses = {}
 
     def basics(self):
@@ -107,7 +114,11 @@ class Verification:
         """Make the objects, and read one back with what was written in it."""
         probe_pods.clean(self.kube)
         self.namespace = f"provision-verify-{secrets.token_hex(3)}"
-        probe_pods.create(self.kube, self.namespace, self.params["image"])
+        neighbour = self.params["neighbour"]
+        if neighbour and neighbour not in self.places:
+            ill = cluster_checks.node_problems(self.kube.get("/api/v1/nodes")["items"], [neighbour])
+            self.places = [*self.places, *([] if ill else [neighbour])]
+        probe_pods.create(self.kube, self.namespace, self.params["image"], self.places if neighbour else None)
         path, note = f"/api/v1/namespaces/{self.namespace}/configmaps", secrets.token_hex(8)
         self.kube.create(
             path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"note": note}}
@@ -118,7 +129,7 @@ class Verification:
 
     def pods(self):
         """A pod runs on every node."""
-        self.addresses = probe_pods.running(self.kube, self.namespace, self.params["nodes"])
+        self.addresses = probe_pods.running(self.kube, self.namespace, self.places)
         return f"a pod runs on each of {len(self.addresses)} nodes"
 
     def traffic(self):
@@ -158,6 +169,7 @@ def main():
         argument_spec={
             "quick": {"type": "bool", "default": False},
             "nodes": {"type": "list", "elements": "str", "required": True},
+            "neighbour": {"type": "str", "default": ""},
             "etcd_members": {"type": "list", "elements": "dict", "required": True},
             "image": {"type": "str", "required": True},
             "dns_address": {"type": "str", "default": ""},

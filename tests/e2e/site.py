@@ -129,7 +129,8 @@ class Site:
 
     def down(self) -> None:
         """Remove the nodes."""
-        self.provision("sandbox", "down")
+        removed = self.provision("sandbox", "down")
+        assert removed.code == 0, removed.text
 
     @property
     def overlay(self) -> Path:

@@ -35,6 +35,7 @@ class Api:
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
+        self.created: dict[str, dict[str, Any]] = {}
         self.deleted: list[str] = []
         self.nodes = [node(name) for name in NODES]
         self.pods = [pod(name) for name in NODES]
@@ -45,6 +46,7 @@ class Api:
         if self.dead:
             raise OSError("api.cluster.local:8443: connection refused")
         self.objects[f"{path}/{body['metadata']['name']}"] = body
+        self.created[f"{path}/{body['metadata']['name']}"] = body
 
     def get(self, path: str) -> Any:
         if self.dead:
@@ -159,6 +161,40 @@ def test_a_pod_that_does_not_run_is_told_in_its_own_words(api: Api, run: Any) ->
 
     assert "pods: w1: ErrImagePull: not found" in result["msg"]
     assert "service" not in [check["name"] for check in result["provision_verify"]["checks"]]
+
+
+def _places(api: Api) -> list[str] | None:
+    """The nodes that the pods were meant for; None: all of them."""
+    made = next(body for at, body in api.created.items() if "daemonsets" in at)
+    affinity = made["spec"]["template"]["spec"].get("affinity")
+    if affinity is None:
+        return None
+    terms = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    return [term["matchFields"][0]["values"][0] for term in terms]
+
+
+def test_a_new_node_is_tried_with_its_neighbour_alone(api: Api, run: Any) -> None:
+    api.pods = [pod("m1"), pod("w1")]
+
+    result = run(nodes=["w1"], neighbour="m1", dns_address="")
+
+    assert not result.get("failed"), result
+    assert _places(api) == ["w1", "m1"]
+    paths = next(check for check in result["provision_verify"]["checks"] if check["name"] == "pod network")
+    assert paths["detail"].startswith("2 paths between pods of 2 nodes")
+
+
+def test_a_neighbour_that_is_ill_is_not_asked(api: Api, run: Any) -> None:
+    api.nodes, api.pods = [node("m1", "False", "its kubelet stopped"), node("w1")], [pod("w1")]
+
+    assert not run(nodes=["w1"], neighbour="m1", dns_address="").get("failed")
+    assert _places(api) == ["w1"]
+
+
+def test_a_whole_cluster_has_a_pod_everywhere(api: Api, run: Any) -> None:
+    run()
+
+    assert _places(api) is None
 
 
 def test_a_broken_path_names_both_ends(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

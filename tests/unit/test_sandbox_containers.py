@@ -92,3 +92,32 @@ def test_another_recipe_is_another_image(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("brought", ["keepalived", "haproxy", "bird2", "containerd", "runc"])
 def test_a_node_starts_without_what_the_bundle_brings(brought: str) -> None:
     assert brought not in image.PACKAGES
+
+
+def test_a_container_that_the_engine_gave_up_on_is_removed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {"box-cp1", "box-cp2"}
+
+    def run(argv: list[str], **_: object) -> str:
+        if argv[1] == "ps":
+            return "".join(f"{name} Up\n" for name in sorted(left))
+        wanted = argv[4:]
+        left.remove(wanted[0])
+        if len(wanted) > 1:
+            raise PreflightRefused(f"{wanted[1]} is busy")
+        return ""
+
+    monkeypatch.setattr(containers, "run", run)
+    containers.Podman().remove_nodes(["box-cp1", "box-cp2", "box-w1"])
+
+    assert not left
+
+
+def test_a_container_that_stays_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], **_: object) -> str:
+        if argv[1] == "ps":
+            return "box-cp1 Up\n"
+        raise PreflightRefused("box-cp1 is busy")
+
+    monkeypatch.setattr(containers, "run", run)
+    with pytest.raises(PreflightRefused, match="busy"):
+        containers.Podman().remove_nodes(["box-cp1"])

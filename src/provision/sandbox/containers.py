@@ -94,9 +94,16 @@ class ContainerEngine:
 
     def remove_nodes(self, containers: list[str]) -> None:
         """Remove containers and their anonymous volumes."""
-        present = [name for name in containers if name in self.node_states()]
-        if present:
-            self._call("rm", "--force", "--volumes", *present)
+        # On a busy machine a container at times dies, or its disk comes free, just after the engine gave up on it.
+        for last in (False, False, True):
+            present = [name for name in containers if name in self.node_states()]
+            if not present:
+                return
+            try:
+                self._call("rm", "--force", "--volumes", *present)
+            except PreflightRefused:
+                if last:
+                    raise
 
     def console(self, container: str) -> str:
         """The command that shows the container's output."""
