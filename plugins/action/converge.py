@@ -16,6 +16,7 @@ description:
     each, and most of a task's time is Ansible's own.
   - A unit is restarted or reloaded, in check mode said to be, when one of the files in its C(watch) changed.
 options:
+  paths: {description: Files that a task before this one changed., type: list, elements: str, default: []}
   user: {description: The arguments of M(ansible.builtin.user)., type: dict, default: {}}
   artifacts: {description: As C(items) of M(artifact)., type: list, elements: dict, default: []}
   files: {description: As C(items) of M(files)., type: list, elements: dict, default: []}
@@ -43,6 +44,11 @@ paths:
   type: list
   elements: str
   returned: always
+packages:
+  description: The packages that were, or would be, installed.
+  type: list
+  elements: str
+  returned: always
 actions:
   description: What was, or would be, done to each unit that was touched.
   type: dict
@@ -51,6 +57,7 @@ actions:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"type": "dict", "default": {}} for name in ("user", "packages", "kernel")},
+    "paths": {"type": "list", "elements": "str", "default": []},
     **{name: {"type": "list", "elements": "dict", "default": []} for name in ("artifacts", "files", "images", "units")},
 }
 
@@ -65,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Return what the modules changed together, or the failure of the first that failed."""
         super().run(tmp, task_vars)
         _, wanted = self.validate_argument_spec(argument_spec=_OPTIONS)
-        done: dict[str, Any] = {"changed": False, "paths": [], "actions": {}, "diff": []}
+        done: dict[str, Any] = {"changed": False, "paths": [], "packages": [], "actions": {}, "diff": []}
         for result in self._results(wanted, done, task_vars or {}):
             done["changed"] |= bool(result.get("changed"))
             done["diff"] += result.get("diff") or []
@@ -89,13 +96,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             written = self._files(wanted["files"], variables)
             done["paths"] += written.get("paths", [])
             yield written
-        for name in ("packages", "kernel"):
-            if wanted[name]:
-                yield self._module(name, wanted[name], variables)
+        if wanted["packages"]:
+            brought = self._module("packages", wanted["packages"], variables)
+            done["packages"] += brought.get("packages", [])
+            yield brought
+        if wanted["kernel"]:
+            yield self._module("kernel", wanted["kernel"], variables)
         if wanted["images"]:
             yield self._module("images", {"items": wanted["images"]}, variables)
         for unit in wanted["units"]:
-            pending = bool({*unit.get("watch", [])} & {*done["paths"]})
+            pending = bool({*unit.get("watch", [])} & {*wanted["paths"], *done["paths"]})
             settled = self._module("unit", {**unit, "pending": pending}, variables)
             if settled.get("action", "none") != "none":
                 done["actions"][unit["name"]] = settled["action"]

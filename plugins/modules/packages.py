@@ -8,7 +8,8 @@ module: packages
 short_description: Install operating system packages in one transaction
 description:
   - One query tells what is missing; the package lists are refreshed only when something is. Needs nothing on the node
-    but its package manager (the M(ansible.builtin.apt) module would first want python3-apt).
+    but systemd and its package manager (the M(ansible.builtin.apt) module would first want python3-apt).
+  - Waits first for an installation that was begun, whoever began it.
 options:
   names: {description: Packages., type: list, elements: str, required: true}
   state:
@@ -18,6 +19,12 @@ options:
     type: str
     choices: [present, latest, downloaded, absent]
     default: present
+  wait:
+    description: >-
+      Whether to wait for the installation. Without waiting it goes on in a unit of systemd's, whatever becomes of the
+      run; a later call waits for it, and installs itself what is missing then.
+    type: bool
+    default: true
   source:
     description: An apt source file that alone is refreshed and used, for a site whose other sources cannot be reached.
     type: path
@@ -44,11 +51,14 @@ packages:
 """
 
 import re
+import shlex
 import shutil
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+UNIT = "provision-packages.service"
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C"}
 APT = [
     "apt-get",
@@ -61,6 +71,21 @@ APT = [
     "-o",
     "Dpkg::Use-Pty=0",
 ]
+DNF = ["dnf", "-y", "-q"]
+
+
+def begun(module):
+    """Whether an installation goes on that a call began."""
+    return module.run_command(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
+
+
+def begin(module, commands, environment):
+    """Run the commands, one after the other, in a unit that vanishes at its end."""
+    words = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", "--description=Packages of the cluster's node"]
+    words += [f"--setenv={name}={value}" for name, value in environment.items()]
+    code, out, err = module.run_command([*words, "sh", "-c", " && ".join(shlex.join(command) for command in commands)])
+    if code != 0:
+        module.fail_json(msg=f"systemd-run: {(err or out).strip()[-1200:]}")
 
 
 class Apt:
@@ -95,8 +120,16 @@ class Apt:
 
     def install(self, names):
         self.recover()
-        self.run("update")
-        self.run("install", "--no-install-recommends", *names)
+        for words in self.installation(names):
+            self.run(*words)
+
+    def begin(self, names):
+        self.recover()
+        commands = [[*APT, *self.only, *words] for words in self.installation(names)]
+        begin(self.module, commands, APT_ENVIRONMENT)
+
+    def installation(self, names):
+        return [["update"], ["install", "--no-install-recommends", *names]]
 
     def outdated(self, names):
         """Those of `names` that have a newer version in the sources."""
@@ -128,12 +161,18 @@ class Dnf:
         return {name for name in names if self.module.run_command(["rpm", "-q", "--whatprovides", name])[0] == 0}
 
     def run(self, *words):
-        code, out, err = self.module.run_command(["dnf", "-y", "-q", *words])
+        code, out, err = self.module.run_command([*DNF, *words])
         if code != 0:
             self.module.fail_json(msg=f"dnf {words[0]}: {(err or out).strip()[-1200:]}")
 
     def install(self, names):
-        self.run("install", "--setopt=install_weak_deps=False", *names)
+        self.run(*self.installation(names))
+
+    def begin(self, names):
+        begin(self.module, [[*DNF, *self.installation(names)]], {})
+
+    def installation(self, names):
+        return ["install", "--setopt=install_weak_deps=False", *names]
 
     def outdated(self, names):
         """Those of `names` that have a newer version in the repositories."""
@@ -166,12 +205,16 @@ def main():
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "latest", "downloaded", "absent"], "default": "present"},
+            "wait": {"type": "bool", "default": True},
             "source": {"type": "path"},
         },
         supports_check_mode=True,
     )
     names = list(dict.fromkeys(module.params["names"]))
     manager = Apt(module) if shutil.which("dpkg-query") else Dnf(module)
+    wait = module.params["wait"]
+    while wait and not module.check_mode and begun(module):
+        time.sleep(0.2)
     if module.params["state"] in ("latest", "downloaded"):
         todo = renew(module, manager, names)
         changed = bool(todo) and module.params["state"] == "latest"
@@ -182,7 +225,9 @@ def main():
     present = module.params["state"] == "present"
     todo = [name for name in names if (name not in there) == present]
     if todo and not module.check_mode:
-        (manager.install if present else manager.remove)(todo)
+        act = manager.remove if not present else manager.install if wait else manager.begin
+        if wait or not begun(module):
+            act(todo)
     diff = [{"before": "" if present else "\n".join(todo), "after": "\n".join(todo) if present else ""}] if todo else []
     module.exit_json(changed=bool(todo), packages=todo, diff=diff)
 

@@ -114,3 +114,14 @@ def test_the_first_failure_ends_it_and_what_was_done_before_is_told(failing: str
     assert (result["failed"], result["msg"]) == (True, "no room")
     assert result["changed"] is (failing == "x.service")
     assert len(host.asked) == asked
+
+
+def test_files_that_a_task_before_changed_count() -> None:
+    host = Host()
+    host.run(units=[{"name": "x.service", "watch": ["/etc/x"]}], paths=["/etc/x"])
+    assert host.asked[-1][1]["pending"] is True
+
+
+def test_packages_are_told() -> None:
+    host = Host(packages={"changed": True, "packages": ["chrony"]})
+    assert host.run(packages={"names": ["chrony", "socat"]})["packages"] == ["chrony"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)
     made.add("dpkg-query", DPKG)
     made.add("apt-get", '[ "$DEBIAN_FRONTEND" = noninteractive ] || exit 9')
+    made.add("systemctl", "exit 3")  # the unit does not run
+    made.add("systemd-run")
     return made
 
 
@@ -56,6 +59,50 @@ def test_check_mode_asks_and_does_nothing(run: ModuleRunner, tools: Tools) -> No
     result = run("packages", check=True, names=["conntrack", "chrony"])
     assert result["diff"] == [{"before": "", "after": "conntrack"}]
     assert apt_calls(tools) == []
+
+
+def test_an_installation_that_is_not_waited_for_is_systemds(run: ModuleRunner, tools: Tools) -> None:
+    result = run("packages", names=["conntrack", "chrony"], wait=False)
+
+    assert (result["changed"], result["packages"]) == (True, ["conntrack"])
+    assert apt_calls(tools) == []
+    (begun,) = [call for call in tools.calls() if call.startswith("systemd-run")]
+    assert "--collect --unit=provision-packages.service" in begun
+    assert "--setenv=DEBIAN_FRONTEND=noninteractive" in begun
+    assert re.search(r" sh -c apt-get .* update && apt-get .* install --no-install-recommends conntrack$", begun)
+
+
+def test_nothing_is_begun_when_all_is_there_or_in_check_mode(run: ModuleRunner, tools: Tools) -> None:
+    assert not run("packages", names=["chrony"], wait=False)["changed"]
+    assert run("packages", check=True, names=["conntrack"], wait=False)["packages"] == ["conntrack"]
+    assert "systemd-run" not in "".join(tools.calls())
+
+
+def test_an_installation_that_goes_on_is_not_begun_again(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("systemctl")  # the unit runs
+
+    assert run("packages", names=["conntrack"], wait=False)["packages"] == ["conntrack"]
+    assert "systemd-run" not in "".join(tools.calls())
+
+
+def test_an_installation_that_goes_on_is_waited_for(run: ModuleRunner, tools: Tools, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    # It runs when it is first asked for, and its package is there when it does not run any more.
+    tools.add("systemctl", f"[ ! -e {asked} ] || exit 3; touch {asked}")
+    tools.add("dpkg-query", f"[ ! -e {asked} ] || echo 'conntrack installed'")
+
+    assert not run("packages", names=["conntrack"])["changed"]
+    assert [call for call in tools.calls() if call.startswith("systemctl")] == [
+        "systemctl is-active --quiet provision-packages.service"
+    ] * 2
+    assert apt_calls(tools) == []
+
+
+def test_an_installation_that_failed_is_tried_in_sight(run: ModuleRunner, tools: Tools) -> None:
+    tools.add("apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
+    run("packages", names=["conntrack"], wait=False)
+
+    assert "E: Unable to locate package" in run("packages", names=["conntrack"])["msg"]
 
 
 def test_absent_removes_only_what_is_installed(run: ModuleRunner, tools: Tools) -> None:
