@@ -87,17 +87,30 @@ def _measure(site: Site) -> Ours:
     assert second.changes == [], second.changes
     plan = _done(site.provision("cluster", "--plan"))
     hosts = first.document["hosts"]
+    added = _add(site)
     gap = _gap(site)
-    _say(f"second run {second.seconds:.1f} s, gap {gap:.2f} s")
+    _say(f"second run {second.seconds:.1f} s, node add {added:.1f} s, gap {gap:.2f} s")
     return Ours(
         first=first.seconds,
         second=second.seconds,
         plan=plan.seconds,
+        added=added,
         gap=gap,
         phases={span["name"]: span["seconds"] for span in first.document["phases"]},
         evaluated={host: tally["evaluated"] for host, tally in hosts.items()},
         skipped={host: tally["skipped"] for host, tally in hosts.items()},
     )
+
+
+def _add(site: Site) -> float:
+    """Take a bare machine in as a worker; the seconds that it takes, with its operating system's packages."""
+    site.write_host("kube_node", "w2", 22)
+    try:
+        site.up()
+        eventually(_calm, seconds=120, every=0)
+        return _done(site.provision("node", "add", "w2", "--yes")).seconds
+    finally:
+        site.delete_lines("w2")
 
 
 def _calm() -> None:

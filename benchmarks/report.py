@@ -19,6 +19,7 @@ class Ours:
     first: float
     second: float
     plan: float
+    added: float
     gap: float
     phases: Mapping[str, float]
     evaluated: Mapping[str, int]
@@ -42,7 +43,7 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
         "",
         "Written by `benchmarks/run`. Fresh sandbox nodes (three control planes, one worker) of one image, their",
         "operating system's packages installed before the clock starts, all files and images from one bundle.",
-        "The second run comes when the machine is calm again.",
+        "The second run and `node add` come when the machine is calm again.",
         "",
         f"{_machine()}, load {figures.load:.1f} before the first round.",
         f"{datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, rounds: {len(figures.ours)}.",
@@ -62,6 +63,7 @@ def page(figures: Figures, control_planes: Sequence[str]) -> str:
     lines += [
         _row("second run, s", [each.second for each in figures.ours], "15"),
         _row("`--plan` of the finished cluster, s", [each.plan for each in figures.ours], ""),
+        _row("`node add` of a bare worker with its packages, s", [each.added for each in figures.ours], "25"),
         _row("API gap when the VIP's holder is killed, s", [each.gap for each in figures.ours], "2"),
         *_tasks(figures.ours[-1], control_planes),
         "",
