@@ -25,6 +25,7 @@ BREAKS: tuple[tuple[Rule, str, str, str], ...] = (
     (scenarios.scenarios_are_complete, "molecule/role_etcd/site.ini", "", "has no site.ini"),
     (scenarios.scenarios_are_complete, "molecule/role_etcd/test_etcd.py", "", "checks next to nothing"),
     (scenarios.scenarios_are_complete, "molecule/role_dns/test_dns.py", "\ndef test_x()", "no input of the role"),
+    (scenarios.molecule_can_read_them, "molecule/role_dns/molecule.yml", 'x: "y$"', "role_dns/molecule.yml: Invalid"),
     (
         scenarios.roles_are_removed,
         "molecule/role_etcd/molecule.yml",

@@ -43,6 +43,18 @@ def scenarios_are_complete(project: Path) -> Iterator[str]:
             yield f"{name}: shows no input of the role that is refused"
 
 
+def molecule_can_read_them(project: Path) -> Iterator[str]:
+    """Molecule puts variables in the place of `$NAME` and `${NAME}`; a dollar that is meant is written twice."""
+    from molecule.interpolation import Interpolator, InvalidInterpolation, TemplateWithDefaults
+
+    interpolator = Interpolator(TemplateWithDefaults, {})
+    for file in sorted(project.glob("molecule/*/molecule.yml")):
+        try:
+            interpolator.interpolate(file.read_text(encoding="utf-8"))
+        except InvalidInterpolation as error:
+            yield f"{file.relative_to(project)}: {error.place}"
+
+
 def roles_are_removed(project: Path) -> Iterator[str]:
     """A role that can be removed is removed at the end of its scenario."""
     for scenario in sorted(project.glob("molecule/role_*/molecule.yml")):
@@ -75,6 +87,7 @@ RULES = (
     roles_have_a_scenario,
     workflows_have_a_scenario,
     scenarios_are_complete,
+    molecule_can_read_them,
     roles_are_removed,
     scenarios_have_a_network_of_their_own,
     scenarios_are_small,
