@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "certificates",
         "certificates_renew",
         "node_add",
+        "gpu_node",
         "node_remove",
         "drill",
         "failover",
