@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _STYLES = {"done": "green", "failed": "red", "lost": "red", "interrupted": "yellow", "declined": "yellow"}
 _FEW_HOSTS = 6
 """So many hosts have a column of their own."""
+_UNTOLD = "changed; the content is not recorded"
+"""Of secrets, and of what tells no difference."""
 Row = tuple[object, ...]
 
 
@@ -29,7 +31,7 @@ def runs(records: Sequence[Record]) -> RenderableType:
         return Text("No runs are recorded.")
     rows = [
         (record.number, record.started.replace("T", " ")[:19], record.workflow, record.mode, state(record.state),
-         f"{record.seconds:.0f} s", changes_of(record), record.site)
+         f"{record.seconds:.0f} s", _counted(record), record.site)
         for record in records
     ]  # fmt: skip
     return render.table(("run", "started (UTC)", "workflow", "mode", "state", "took", "changes", "site"), rows)
@@ -77,7 +79,7 @@ def changes_by_step(changes: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str,
     hosts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for each in changes:
         hosts[(each["role"], each["task"], "\n".join(each["summary"]))].append(each["host"])
-    return [("\n".join(names), *what) for what, names in hosts.items()]
+    return [("\n".join(names), role, task, what or _UNTOLD) for (role, task, what), names in hosts.items()]
 
 
 def _phases(phases: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -115,6 +117,11 @@ def seconds(value: float | None) -> str:
 
 def _bar(share: float) -> Text:
     return Text("█" * max(1, round(share * 30)), style="cyan")
+
+
+def _counted(record: Record) -> str:
+    planned = " planned" if record.mode == "plan" else ""
+    return f"{changes_of(record)}{planned}"
 
 
 def changes_of(record: Record) -> int:

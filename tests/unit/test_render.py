@@ -215,6 +215,7 @@ def test_the_history_and_one_run() -> None:
     )
 
     assert "cluster" in _text(reports_runs.runs([record]))
+    assert "7 planned" not in _text(reports_runs.runs([record]))
     text = _text(reports_runs.run(record))
     for part in ("3 · cluster (run)", "Bring up etcd", "█", "FAILED node2: Start etcd", "etcd failed"):
         assert part in text
