@@ -201,7 +201,9 @@ def node_problems(site: Data, nodes: Iterable[Data], hosts: Hosts) -> list[Row]:
     there = {node["name"] for node in nodes}
     silent = {node["name"] for node in site["nodes"] if hosts.get(node["host"]) is None}
     missing = [
-        problem("node", f"{node['name']} is no node of the cluster", "`provision node add` or `provision cluster` joins it")
+        problem(
+            "node", f"{node['name']} is no node of the cluster", "`provision node add` or `provision cluster` joins it"
+        )
         for node in site["nodes"]
         if node["name"] not in there
     ]

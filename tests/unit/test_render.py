@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -215,11 +216,20 @@ def test_the_history_and_one_run() -> None:
     )
 
     assert "cluster" in _text(reports_runs.runs([record]))
-    assert "7 planned" not in _text(reports_runs.runs([record]))
+    assert " planned" not in _text(reports_runs.runs([record]))
+    assert " planned" in _text(reports_runs.runs([replace(record, mode="plan")]))
     text = _text(reports_runs.run(record))
     for part in ("3 · cluster (run)", "Bring up etcd", "█", "FAILED node2: Start etcd", "etcd failed"):
         assert part in text
     assert "No runs are recorded." in _text(reports_runs.runs([]))
+
+
+def test_a_change_without_a_difference_is_said_to_be_one() -> None:
+    change = {"host": "cp1", "role": "etcd", "task": "Make the certificates", "summary": []}
+
+    assert list(reports_runs.changes_by_step([change])) == [
+        ("cp1", "etcd", "Make the certificates", "changed; the content is not recorded")
+    ]
 
 
 def test_an_error_as_json_keeps_file_and_line() -> None:
