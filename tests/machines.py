@@ -40,7 +40,9 @@ class Machines:
 
     def kubectl(self, name: str, arguments: str) -> Any:
         """What kubectl answers on a control plane, read as JSON."""
-        return json.loads(self.run(name, f"kubectl --kubeconfig /etc/kubernetes/admin.conf {arguments} --output json"))
+        # What it remembers of the API server is none of the role's files.
+        command = "kubectl --cache-dir /tmp/kubectl --kubeconfig /etc/kubernetes/admin.conf"
+        return json.loads(self.run(name, f"{command} {arguments} --output json"))
 
     def ready_nodes(self, name: str) -> set[str]:
         """The nodes of the cluster that are ready, asked on a control plane."""

@@ -8,7 +8,7 @@ from provision import backups
 from tests.e2e.site import Call, eventually, provision
 from tests.machines import Machines
 
-KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+KUBECTL = "kubectl --cache-dir /tmp/kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.machines import Machines
 
-KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+KUBECTL = "kubectl --cache-dir /tmp/kubectl --kubeconfig /etc/kubernetes/admin.conf"
 ETCDCTL = (
     "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/etcd/pki/ca.crt"
     " --cert /etc/etcd/pki/healthcheck-client.crt --key /etc/etcd/pki/healthcheck-client.key"

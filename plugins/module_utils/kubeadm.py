@@ -21,6 +21,8 @@ ADMIN = f"{KUBERNETES}/admin.conf"
 # Written when a control plane works, with the configuration that it works with: who has it is a member.
 APPLIED = f"{KUBERNETES}/provision/kubeadm.yaml"
 RUN = "/run/provision"
+# What kubectl and helm remember of an API server would else stay in root's home, even after a plan.
+KUBECTL_ENVIRONMENT = {"KUBECACHEDIR": f"{RUN}/kubectl"}
 API_PORT = 6443
 
 
@@ -72,9 +74,8 @@ def run(*words, data=None, env=None, timeout=600):
 def kubectl(*words, data=None, server="", kubeconfig=ADMIN):
     """Run kubectl; `server` (host or host:port) asks this API server itself, without the balancer in between."""
     address = ["--server", f"https://{endpoint(server)}"] if server else []
-    return run(
-        "kubectl", "--kubeconfig", kubeconfig, *address, "--request-timeout", "20s", *words, data=data, timeout=120
-    )
+    command = ["kubectl", "--kubeconfig", kubeconfig, *address, "--request-timeout", "20s", *words]
+    return run(*command, data=data, env=KUBECTL_ENVIRONMENT, timeout=120)
 
 
 def api_get(path, server):

@@ -51,6 +51,7 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]
 
 
 class Helm:
@@ -62,7 +63,9 @@ class Helm:
 
     def run(self, program, *words, data=None, accept=(0,)):
         """Run a program with `data` on its input; fail the module with its words on another exit code than `accept`."""
-        code, out, err = self.module.run_command([program, *words, *self.kubeconfig], data=data)
+        code, out, err = self.module.run_command(
+            [program, *words, *self.kubeconfig], data=data, environ_update=KUBECTL_ENVIRONMENT
+        )
         if code not in accept:
             self.module.fail_json(msg=f"{program} {' '.join(words[:3])}: {(err or out).strip()[-1500:]}")
         return code, out

@@ -47,6 +47,7 @@ objects:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]
 
 MANAGER = "--field-manager=provision"
 
@@ -60,7 +61,7 @@ class Kubectl:
 
     def run(self, *words, data=None, accept=(0,)):
         """Run kubectl with `data` on its input; fail the module with its words on another exit code than `accept`."""
-        code, out, err = self.module.run_command([*self.base, *words], data=data)
+        code, out, err = self.module.run_command([*self.base, *words], data=data, environ_update=KUBECTL_ENVIRONMENT)
         if code not in accept:
             self.module.fail_json(msg=f"kubectl {' '.join(words[:3])}: {(err or out).strip()[-1500:]}")
         return code, out

@@ -41,7 +41,7 @@ from ansible.module_utils.kubeadm import KUBERNETES, KubeadmError, run  # type: 
 TRACES = (
     f"{KUBERNETES}/*.conf",
     f"{KUBERNETES}/pki",
-    f"{KUBERNETES}/manifests",
+    f"{KUBERNETES}/manifests/*",
     "/var/lib/kubelet/*",
     "/var/log/pods/*",
 )

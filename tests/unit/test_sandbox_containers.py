@@ -100,7 +100,8 @@ def test_a_container_that_the_engine_gave_up_on_is_removed_again(monkeypatch: py
     def run(argv: list[str], **_: object) -> str:
         if argv[1] == "ps":
             return "".join(f"{name} Up\n" for name in sorted(left))
-        wanted = argv[4:]
+        assert argv[:6] == ["podman", "rm", "--force", "--volumes", "--time", "0"]
+        wanted = argv[6:]
         left.remove(wanted[0])
         if len(wanted) > 1:
             raise PreflightRefused(f"{wanted[1]} is busy")

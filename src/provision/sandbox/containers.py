@@ -33,6 +33,7 @@ class ContainerEngine:
     name: str
     traits = CONTAINER
     extra_flags: tuple[str, ...] = ()
+    removal_flags: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse when the engine does not answer."""
@@ -100,7 +101,7 @@ class ContainerEngine:
             if not present:
                 return
             try:
-                self._call("rm", "--force", "--volumes", *present)
+                self._call("rm", "--force", "--volumes", *self.removal_flags, *present)
             except PreflightRefused:
                 if last:
                     raise
@@ -136,6 +137,8 @@ class Podman(ContainerEngine):
     # podman's own systemd mode binds the machine's systemd hierarchy into every node where cgroups are hybrid:
     # the kubelets of all nodes then share one tree.
     extra_flags: tuple[str, ...] = ("--systemd=false",)
+    # Else podman asks a node to shut down first, and waits for ten seconds.
+    removal_flags: tuple[str, ...] = ("--time", "0")
 
     def __init__(self) -> None:
         if runtime := shutil.which("runc"):
