@@ -5,8 +5,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=${PROVISION_VENV:-$root/.venv}
 export PATH="$venv/bin:$PATH" PIP_DISABLE_PIP_VERSION_CHECK=1 ANSIBLE_CONFIG="$root/ansible.cfg"
 
-# Sets the project up as a first step of another script, which says itself how to go on.
-set_up() { PROVISION_SETUP_STEP=1 "$root/scripts/setup" "$@"; }
 say() { printf '\n==> %s\n' "$*"; }
 die() {
   printf 'error: %s\n' "$1" >&2
