@@ -56,4 +56,4 @@ def test_the_packages_own_services_are_masked(machines: Machines, name: str, uni
 
 def test_wrong_values_are_refused(refused: Callable[..., str]) -> None:
     assert "mirror_http_port" in refused(mirror_http_port="web")
-    assert "mirror_registry_port" in refused(mirror_registry_prot=5000)
+    assert "mirror_registry_prot is not known" in refused(mirror_registry_prot=5000)
