@@ -14,17 +14,13 @@ options:
   names: {description: Packages., type: list, elements: str, required: true}
   state:
     description: >-
-      Whether they shall be there. C(latest) and C(downloaded) bring those that are installed to the newest version that
-      the sources have, or fetch it only; in check mode they know what the last refresh of the lists saw.
+      Whether they shall be there. C(begun) is C(present) without waiting for it; the installation goes on in a unit of
+      systemd's, whatever becomes of the run, and a later call waits for it and installs itself what is missing then.
+      C(latest) and C(downloaded) bring those that are installed to the newest version that the sources have, or fetch
+      it only; in check mode they know what the last refresh of the lists saw.
     type: str
-    choices: [present, latest, downloaded, absent]
+    choices: [present, begun, latest, downloaded, absent]
     default: present
-  wait:
-    description: >-
-      Whether to wait for the installation. Without waiting it goes on in a unit of systemd's, whatever becomes of the
-      run; a later call waits for it, and installs itself what is missing then.
-    type: bool
-    default: true
   source:
     description: An apt source file that alone is refreshed and used, for a site whose other sources cannot be reached.
     type: path
@@ -72,9 +68,10 @@ APT = [
     "Dpkg::Use-Pty=0",
 ]
 DNF = ["dnf", "-y", "-q"]
+STATES = ("present", "begun", "latest", "downloaded", "absent")
 
 
-def begun(module):
+def goes_on(module):
     """Whether an installation goes on that a call began."""
     return module.run_command(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
 
@@ -204,30 +201,27 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "latest", "downloaded", "absent"], "default": "present"},
-            "wait": {"type": "bool", "default": True},
+            "state": {"type": "str", "choices": list(STATES), "default": "present"},
             "source": {"type": "path"},
         },
         supports_check_mode=True,
     )
     names = list(dict.fromkeys(module.params["names"]))
     manager = Apt(module) if shutil.which("dpkg-query") else Dnf(module)
-    wait = module.params["wait"]
-    while wait and not module.check_mode and begun(module):
+    state = module.params["state"]
+    while state != "begun" and not module.check_mode and goes_on(module):
         time.sleep(0.2)
-    if module.params["state"] in ("latest", "downloaded"):
+    if state in ("latest", "downloaded"):
         todo = renew(module, manager, names)
-        changed = bool(todo) and module.params["state"] == "latest"
+        changed = bool(todo) and state == "latest"
         module.exit_json(
             changed=changed, packages=todo, diff=[{"before": "", "after": "\n".join(todo)}] if todo else []
         )
     there = manager.installed(names) if names else set()
-    present = module.params["state"] == "present"
+    present = state != "absent"
     todo = [name for name in names if (name not in there) == present]
-    if todo and not module.check_mode:
-        act = manager.remove if not present else manager.install if wait else manager.begin
-        if wait or not begun(module):
-            act(todo)
+    if todo and not module.check_mode and not (state == "begun" and goes_on(module)):
+        {"present": manager.install, "begun": manager.begin, "absent": manager.remove}[state](todo)
     diff = [{"before": "" if present else "\n".join(todo), "after": "\n".join(todo) if present else ""}] if todo else []
     module.exit_json(changed=bool(todo), packages=todo, diff=diff)
 

@@ -62,7 +62,7 @@ def test_check_mode_asks_and_does_nothing(run: ModuleRunner, tools: Tools) -> No
 
 
 def test_an_installation_that_is_not_waited_for_is_systemds(run: ModuleRunner, tools: Tools) -> None:
-    result = run("packages", names=["conntrack", "chrony"], wait=False)
+    result = run("packages", names=["conntrack", "chrony"], state="begun")
 
     assert (result["changed"], result["packages"]) == (True, ["conntrack"])
     assert apt_calls(tools) == []
@@ -73,15 +73,15 @@ def test_an_installation_that_is_not_waited_for_is_systemds(run: ModuleRunner, t
 
 
 def test_nothing_is_begun_when_all_is_there_or_in_check_mode(run: ModuleRunner, tools: Tools) -> None:
-    assert not run("packages", names=["chrony"], wait=False)["changed"]
-    assert run("packages", check=True, names=["conntrack"], wait=False)["packages"] == ["conntrack"]
+    assert not run("packages", names=["chrony"], state="begun")["changed"]
+    assert run("packages", check=True, names=["conntrack"], state="begun")["packages"] == ["conntrack"]
     assert "systemd-run" not in "".join(tools.calls())
 
 
 def test_an_installation_that_goes_on_is_not_begun_again(run: ModuleRunner, tools: Tools) -> None:
     tools.add("systemctl")  # the unit runs
 
-    assert run("packages", names=["conntrack"], wait=False)["packages"] == ["conntrack"]
+    assert run("packages", names=["conntrack"], state="begun")["packages"] == ["conntrack"]
     assert "systemd-run" not in "".join(tools.calls())
 
 
@@ -100,7 +100,7 @@ def test_an_installation_that_goes_on_is_waited_for(run: ModuleRunner, tools: To
 
 def test_an_installation_that_failed_is_tried_in_sight(run: ModuleRunner, tools: Tools) -> None:
     tools.add("apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
-    run("packages", names=["conntrack"], wait=False)
+    run("packages", names=["conntrack"], state="begun")
 
     assert "E: Unable to locate package" in run("packages", names=["conntrack"])["msg"]
 
