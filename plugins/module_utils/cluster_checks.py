@@ -98,6 +98,29 @@ def check_nodes(kube, wanted):
     return f"{len(wanted)} nodes are ready"
 
 
+def static_pods(kube):
+    """The control plane's static pods as the API shows them: rows of name (of the component), node, version, ready."""
+    pods = kube.get("/api/v1/namespaces/kube-system/pods?labelSelector=tier%3Dcontrol-plane")["items"]
+    return [
+        {
+            "name": pod["metadata"]["labels"].get("component", pod["metadata"]["name"]),
+            "node": pod["spec"].get("nodeName", ""),
+            "version": pod["spec"]["containers"][0]["image"].split("@")[0].rsplit(":", 1)[-1],
+            "ready": condition(pod, "Ready").get("status") == "True",
+        }
+        for pod in pods
+    ]
+
+
+def check_static_pods(kube, nodes):
+    """Each part of the control plane is Ready, on those of `nodes` that have any."""
+    pods = [pod for pod in static_pods(kube) if pod["node"] in nodes]
+    ill = ["{name} on {node} is not ready".format(**pod) for pod in pods if not pod["ready"]]
+    if ill:
+        raise Unmet("; ".join(ill))
+    return f"{len(pods)} static pods are ready"
+
+
 def check_ready(kube):
     """The API says that it is ready, through the address that every client uses."""
     kube.get("/readyz")

@@ -33,7 +33,7 @@ cluster:
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cluster_checks import condition  # type: ignore[import-not-found]
+from ansible.module_utils.cluster_checks import condition, static_pods  # type: ignore[import-not-found]
 from ansible.module_utils.etcd_report import report  # type: ignore[import-not-found]
 from ansible.module_utils.kube_client import ApiError, KubeClient  # type: ignore[import-not-found]
 
@@ -69,31 +69,20 @@ def taint_text(taint):
     return f"{taint['key']}{value}:{taint['effect']}"
 
 
-def component_row(pod):
-    """What the status shows of a static pod of the control plane."""
-    image = pod["spec"]["containers"][0]["image"].split("@")[0]
-    return {
-        "name": pod["metadata"].get("labels", {}).get("component", pod["metadata"]["name"]),
-        "node": pod["spec"].get("nodeName", ""),
-        "version": image.rsplit(":", 1)[-1],
-        "ready": condition(pod, "Ready").get("status") == "True",
-    }
-
-
 def read_api(kubeconfig):
     """The API's part: {api, nodes, components}; without an answer, `api` says why."""
     try:
         kube = KubeClient(kubeconfig)
         endpoint = "{}:{}".format(*kube.address)
         kube.get("/readyz")
-        pods = kube.get("/api/v1/namespaces/kube-system/pods?labelSelector=tier%3Dcontrol-plane")["items"]
+        components = static_pods(kube)
         nodes = kube.get("/api/v1/nodes")["items"]
     except (ApiError, OSError, ValueError) as error:
         return {"api": {"ready": False, "reason": str(error)}, "nodes": [], "components": []}
     return {
         "api": {"endpoint": endpoint, "ready": True, "reason": ""},
         "nodes": sorted((node_row(node) for node in nodes), key=lambda row: row["name"]),
-        "components": sorted((component_row(pod) for pod in pods), key=lambda row: (row["name"], row["node"])),
+        "components": sorted(components, key=lambda row: (row["name"], row["node"])),
     }
 
 

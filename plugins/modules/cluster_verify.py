@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: cluster_verify
 short_description: Use the cluster and tell whether it works
 description:
-  - Runs on a control plane. Writes and reads through the API endpoint, asks every etcd member and CoreDNS, runs a pod
-    on every one of the nodes, lets each reach a Service by name and the pods of others, and deletes all of it again.
+  - Runs on a control plane. Writes and reads through the API endpoint, asks for the parts of the control plane, every
+    etcd member and CoreDNS, runs a pod on every one of the nodes, lets each reach a Service by name and the pods of
+    others, and deletes all of it again.
   - Fails with what does not work, and on which node. Leaves the cluster as it was, so it never reports a change.
   - In check mode only what a reader may ask is asked.
 options:
@@ -85,6 +86,7 @@ class Verification:
         params = self.params
         return [
             ("nodes", lambda: cluster_checks.check_nodes(self.kube, params["nodes"])),
+            ("control plane", lambda: cluster_checks.check_static_pods(self.kube, params["nodes"])),
             *([("etcd", lambda: cluster_checks.check_etcd(params["etcd_members"]))] if params["etcd_members"] else []),
             *([("dns", self.dns)] if params["dns_address"] else []),
         ]

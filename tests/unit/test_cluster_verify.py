@@ -28,6 +28,14 @@ def pod(name: str, phase: str = "Running", **status: Any) -> dict[str, Any]:
     return {"spec": {"nodeName": name}, "status": {"phase": phase, **address, **status}}
 
 
+def static_pod(component: str, node: str, ready: str = "True") -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"{component}-{node}", "labels": {"component": component}},
+        "spec": {"nodeName": node, "containers": [{"image": f"registry.k8s.io/{component}:v1.36.4"}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
 class Api:
     """An API that keeps what is created, with pods that appear by themselves."""
 
@@ -39,6 +47,7 @@ class Api:
         self.deleted: list[str] = []
         self.nodes = [node(name) for name in NODES]
         self.pods = [pod(name) for name in NODES]
+        self.static_pods = [static_pod("kube-scheduler", name) for name in NODES[:2]]
         self.dead = False
         self.dns, self.dns_on = 2, ["m1", "dead"]
 
@@ -62,6 +71,8 @@ class Api:
             counts = {"updatedReplicas": 2, "availableReplicas": self.dns, "replicas": 2}
             spec = {"replicas": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}}
             return {"metadata": {"generation": 1}, "spec": spec, "status": {"observedGeneration": 1, **counts}}
+        if path.endswith("/namespaces/kube-system/pods?labelSelector=tier%3Dcontrol-plane"):
+            return {"items": self.static_pods}
         if path.endswith("/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"):
             return {"items": [pod(name) for name in self.dns_on]}
         return {"items": lists[kind]} if kind in lists else self.objects.get(path, {})
@@ -106,7 +117,7 @@ def test_a_healthy_cluster_passes_and_nothing_stays(api: Api, run: Any) -> None:
     assert not result.get("failed")
     assert result["changed"] is False
     names = [check["name"] for check in result["provision_verify"]["checks"]]
-    assert names == ["api", "nodes", "etcd", "dns", "pods", "service", "pod network"]
+    assert names == ["api", "nodes", "control plane", "etcd", "dns", "pods", "service", "pod network"]
     assert all(check["ok"] for check in result["provision_verify"]["checks"])
     assert api.objects == {}
 
@@ -151,6 +162,20 @@ def test_a_node_that_is_missing_or_ill_is_named(api: Api, run: Any) -> None:
     assert "m2 is not ready: container runtime is down" in result["msg"]
     assert "w1 is no node of the cluster" in result["msg"]
     assert api.objects == {}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_part_of_the_control_plane_that_is_not_ready_is_named(api: Api, run: Any, quick: bool) -> None:
+    run()
+    api.static_pods.append(static_pod("kube-controller-manager", "m2", "False"))
+
+    assert "control plane: kube-controller-manager on m2 is not ready" in run(quick=quick)["msg"]
+
+
+def test_the_control_plane_of_nodes_that_are_passed_over_may_be_ill(api: Api, run: Any) -> None:
+    api.static_pods.append(static_pod("kube-scheduler", "dead", "False"))
+
+    assert not run().get("failed")
 
 
 def test_a_pod_that_does_not_run_is_told_in_its_own_words(api: Api, run: Any) -> None:
@@ -252,7 +277,8 @@ def test_quick_needs_a_whole_one_that_passed(api: Api, run: Any) -> None:
 
     assert first["provision_verify"]["quick"] is False
     assert second["provision_verify"]["quick"] is True
-    assert [check["name"] for check in second["provision_verify"]["checks"]] == ["api", "nodes", "etcd", "dns"]
+    names = [check["name"] for check in second["provision_verify"]["checks"]]
+    assert names == ["api", "nodes", "control plane", "etcd", "dns"]
     api.nodes = []
     assert run()["failed"]
     api.nodes = [node(name) for name in NODES]
