@@ -26,8 +26,8 @@ rm /etc/apt/sources.list.d/benchmark.sources /etc/apt/keyrings/benchmark.asc
 """
 CALM = 0.45
 """The share of all processors' time that a quiet cluster of four nodes on two cores stays below."""
-_LOOKED_AT = 10
-"""Seconds over which the machine has to be calm: a cluster that just came up rests for one and goes on."""
+CALM_SECONDS = 10
+"""How long the machine has to be calm: a cluster that just came up rests for a moment and goes on."""
 # Nodes need no registry of their own.
 _NOT_ON_NODES = {"docker-registry"}
 
@@ -118,7 +118,7 @@ def _add(site: Site) -> float:
 def _calm() -> None:
     """A cluster that just came up is busy with itself for a while; nobody's second run comes at once."""
     before = _processor_time()
-    time.sleep(_LOOKED_AT)
+    time.sleep(CALM_SECONDS)
     busy, idle = (after - then for after, then in zip(_processor_time(), before, strict=True))
     assert busy / (busy + idle) < CALM, f"{busy / (busy + idle):.0%} of the processor time is in use"
 

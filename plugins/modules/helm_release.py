@@ -51,7 +51,7 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]  # Ansible finds it
 
 
 class Helm:

@@ -47,7 +47,7 @@ objects:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import KUBECTL_ENVIRONMENT  # type: ignore[import-not-found]  # Ansible finds it
 
 MANAGER = "--field-manager=provision"
 

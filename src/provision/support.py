@@ -34,7 +34,7 @@ no more than that), or it does not ask for the system and its files are the same
 | `-` | nothing at all |
 """
 _NEVER = """- arm64: preflight admits it and the catalog has its files, but the bundle of the tests is one for amd64.
-- Real GPUs: a GPU node of the tests is any node in that group; it serves the devices of Kubernetes' sample plugin.
+- Real GPUs: a GPU node of the tests is any node in `gpu_node`; it serves the devices of Kubernetes' sample plugin.
 - Network providers other than `routed`, the only one that a sandbox has; the values of their charts are rendered.
 - dnf and rpm, SELinux, and the firewalls that distributions bring.
 - Real machines and published cloud images: nodes start from an image that is made of Debian's packages.

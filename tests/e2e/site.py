@@ -19,6 +19,7 @@ import testinfra
 import yaml
 
 from provision import paths, sandbox
+from provision.catalog import load as load_catalog
 from provision.inventory import load
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,16 @@ def eventually(check: Callable[[], object], *, seconds: float, every: float = 1.
             time.sleep(every)
         else:
             return
+
+
+def image(name: str, version: str = "") -> str:
+    """The reference of an image that a bundle of the version, by default the newest, carries."""
+    catalog = load_catalog()
+    return next(each.ref for each in catalog.images(version or catalog.default_version) if each.name == name)
+
+
+def _known_to(record: sandbox.Sandbox) -> list[str]:
+    return ["-o", f"UserKnownHostsFile={record.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
 
 
 class Site:
@@ -157,12 +168,11 @@ class Site:
         """The host for testinfra, over the sandbox's ssh."""
         if name not in self._hosts:
             record, node = sandbox.find_node(self.file, name)
-            options = ["-o", f"UserKnownHostsFile={record.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
             self._hosts[name] = testinfra.get_host(
                 f"ssh://root@{node.address}",
                 ssh_config="/dev/null",
                 ssh_identity_file=str(record.key),
-                ssh_extra_args=shlex.join(options),
+                ssh_extra_args=shlex.join(_known_to(record)),
                 controlpersist=0,
                 timeout=60,  # a busy machine's sshd may be late
             )
@@ -173,6 +183,12 @@ class Site:
         done = self.host(name).run(command)
         assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
         return str(done.stdout)
+
+    def copy(self, name: str, file: Path, directory: str) -> None:
+        """Copy a file of this machine to a host."""
+        record, node = sandbox.find_node(self.file, name)
+        command = ["scp", "-q", "-F", "/dev/null", "-i", str(record.key), *_known_to(record), str(file)]
+        subprocess.run([*command, f"root@{node.address}:{directory}"], check=True)
 
     def kubectl(self, arguments: str, *, on: str | None = None, document: str = "") -> str:
         """kubectl through the API's own name, from a control plane; `document` is given to it as input."""
@@ -203,6 +219,7 @@ def new_site(name: str, inventory: str, settings: Mapping[str, Any] | None = Non
     directory = paths.state_home() / "e2e" / name
     old = directory / "site.ini"
     if old.exists():
-        provision("sandbox", "down", "-i", old)
+        removed = provision("sandbox", "down", "-i", old)
+        assert removed.code == 0, removed.text
         shutil.rmtree(directory)
     return Site(directory, inventory, settings)

@@ -6,16 +6,17 @@ The plugin is Kubernetes' own sample. A real GPU's, and its driver, cannot run o
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from provision import paths, sandbox
+from provision import paths
 from provision.bundle import golang
 from provision.catalog import load
 from tests.e2e.conftest import Grown
-from tests.e2e.site import Site, eventually
+from tests.e2e.site import Site, eventually, image
 
 PROGRAM = "sample-device-plugin"
 RESOURCE = "example.com/resource"
@@ -53,31 +54,19 @@ spec:
 """
 
 
-def _program() -> str:
+def _program() -> Path:
     """The sample, built for this machine from the module that the bundle's kubelet comes from."""
     catalog = load()
     recipe = catalog.recipe("kubernetes", catalog.default_version)
     sample = replace(recipe, name="sample_device_plugin", packages=(f"k8s.io/kubernetes/test/images/{PROGRAM}",))
     go = golang.Go(catalog.go_minimum, catalog.go_wheel, paths.cache_home())
     built, _ = golang.build(sample, "amd64", go, paths.cache_home() / "build")
-    return str(built.path(PROGRAM))
-
-
-def _copy(site: Site, host: str, file: str) -> None:
-    record, node = sandbox.find_node(site.file, host)
-    options = ["-o", f"UserKnownHostsFile={record.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
-    target = f"root@{node.address}:/opt/{PROGRAM}"
-    subprocess.run(["scp", "-q", "-F", "/dev/null", "-i", str(record.key), *options, file, target], check=True)
-
-
-def _image() -> str:
-    catalog = load()
-    return next(image.ref for image in catalog.images(catalog.default_version) if image.name == "agnhost")
+    return built.path(PROGRAM)
 
 
 def _user(site: Site, name: str, count: int) -> None:
     site.kubectl(
-        "apply -f -", document=USER.format(name=name, image=_image(), resource=RESOURCE, count=count), on="cp2"
+        "apply -f -", document=USER.format(name=name, image=image("agnhost"), resource=RESOURCE, count=count), on="cp2"
     )
 
 
@@ -87,20 +76,24 @@ def _pod(site: Site, name: str) -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def served(grown: Grown) -> Site:
+def served(grown: Grown) -> Iterator[Site]:
     """The cluster while the plugin runs on its GPU node, with a pod that got one of its two devices."""
     site = grown.site
-    _copy(site, "gpu1", _program())
-    site.kubectl("apply -f -", document=PLUGIN.format(program=PROGRAM, image=_image()), on="cp2")
+    site.copy("gpu1", _program(), "/opt")
 
     def offered() -> None:
         path = f"'{{.status.allocatable.{RESOURCE.replace('.', chr(92) + '.')}}}'"
         assert site.kubectl(f"get node gpu1 -o jsonpath={path}", on="cp2") == "2"
 
-    eventually(offered, seconds=120)
-    _user(site, "one", 1)
-    site.kubectl("wait --for=condition=Ready pod/one --timeout=120s", on="cp2")
-    return site
+    try:
+        site.kubectl("apply -f -", document=PLUGIN.format(program=PROGRAM, image=image("agnhost")), on="cp2")
+        eventually(offered, seconds=120)
+        _user(site, "one", 1)
+        site.kubectl("wait --for=condition=Ready pod/one --timeout=120s", on="cp2")
+        yield site
+    finally:
+        # A pod that nothing owns would hold up the removal of its node.
+        site.kubectl(f"delete pod one two {PROGRAM} --ignore-not-found --grace-period=1", on="cp2")
 
 
 def test_a_pod_that_asks_for_a_device_comes_to_its_node(served: Site) -> None:
@@ -121,7 +114,4 @@ def test_more_than_there_is_waits(served: Site) -> None:
         conditions = json.dumps(_pod(served, "two")["status"].get("conditions", []))
         assert f"Insufficient {RESOURCE}" in conditions
 
-    try:
-        eventually(waits, seconds=60)
-    finally:
-        served.kubectl(f"delete pod one two {PROGRAM} --wait=false --grace-period=1", on="cp2")
+    eventually(waits, seconds=60)

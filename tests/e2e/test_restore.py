@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from provision import material, sandbox
-from provision.catalog import load
+from provision import sandbox
 from provision.sandbox.engine import choose_engine
-from tests.e2e.site import Call, Site, eventually
+from tests.e2e.site import Call, Site, eventually, image
 
 OBJECTS = """
 apiVersion: v1
@@ -34,9 +33,7 @@ spec:
 @pytest.fixture(scope="module")
 def restored(cluster: Site) -> Call:
     """The cluster with objects of users, backed up, all its control planes replaced by bare machines, restored."""
-    catalog = load()
-    pause = material.images(catalog, catalog.default_version, None)["pause"]["ref"]
-    cluster.kubectl("apply -f -", document=OBJECTS.replace("PAUSE", pause))
+    cluster.kubectl("apply -f -", document=OBJECTS.replace("PAUSE", image("pause")))
     cluster.kubectl("-n kept rollout status deployment/web --timeout=120s")
     assert cluster.provision("backup", "--yes").code == 0
     found = [sandbox.find_node(cluster.file, name) for name in cluster.control_planes]

@@ -24,7 +24,7 @@ from provision import paths
 from provision.catalog import load
 from provision.drills.probe import Answer, Prober, Series
 from tests.e2e.conftest import QUICK_START, running
-from tests.e2e.site import ROOT, Call, Site, eventually, new_site, provision
+from tests.e2e.site import ROOT, Call, Site, eventually, image, new_site, provision
 
 TARGET = load().default_version
 PATCH, MINOR = "1.36.3", "1.35.4"
@@ -106,8 +106,8 @@ def answers(address: str) -> bool:
 
 def serve(site: Site) -> None:
     """Run the workload and wait until it answers."""
-    image = next(image.ref for image in load().images(PATCH) if image.name == "agnhost")
-    site.kubectl("apply -f -", document=WORKLOAD.format(image=image, port=NODE_PORT))
+    document = WORKLOAD.format(image=image("agnhost", PATCH), port=NODE_PORT)
+    site.kubectl("apply -f -", document=document)
     site.kubectl("rollout status deployment/shop --timeout=120s")
 
 
