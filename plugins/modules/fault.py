@@ -8,20 +8,26 @@ module: fault
 short_description: Injure a node for a while, and heal it
 description:
   - For failure training. Before anything is injured, a timer on the node is set that heals it after O(seconds), so that
-    nothing stays broken when the one who asked for it is gone. O(state=absent) heals at once.
+    nothing stays broken when the one who asked for it is gone. O(state=absent) heals at once. O(state=disarmed) takes
+    the timer away for good, because something else makes good what was injured; O(state=absent) then removes what the
+    fault has kept, and no more.
   - C(process) kills all processes of O(unit); systemd may start it again. C(service) kills them and keeps the unit
-    down. C(handover) stops O(unit) in order. C(network) drops all packets but those of ssh. C(disk) takes all free
-    space where O(path) is. C(clock) sets the clock O(jump) seconds ahead. C(power) cuts the power, as far as software
-    can; the machine starts again by itself.
+    down. C(handover) stops O(unit) in order. C(data) is C(service), and O(path) is set aside. C(network) drops all
+    packets but those of ssh. C(disk) takes all free space where O(path) is. C(clock) sets the clock O(jump) seconds
+    ahead. C(power) cuts the power, as far as software can; the machine starts again by itself.
   - One fault at a time. What it needs is kept in /run, which a restart empties.
 options:
-  state: {description: Whether the fault shall be there., type: str, choices: [present, absent], default: present}
+  state:
+    description: Whether the fault shall be there, and end by itself.
+    type: str
+    choices: [present, disarmed, absent]
+    default: present
   kind:
     description: The fault; required with C(present).
     type: str
-    choices: [process, service, handover, network, disk, clock, power]
-  unit: {description: "The systemd unit, for C(process), C(service) and C(handover).", type: str, default: ""}
-  path: {description: "A directory, for C(disk).", type: path, default: /var/lib/etcd}
+    choices: [process, service, handover, data, network, disk, clock, power]
+  unit: {description: "The systemd unit, for C(process), C(service), C(handover) and C(data).", type: str, default: ""}
+  path: {description: "A directory, for C(disk) and C(data).", type: path, default: /var/lib/etcd}
   jump: {description: "Seconds, for C(clock).", type: int, default: 600}
   port: {description: "The port of ssh, for C(network).", type: int, default: 22}
   seconds: {description: After this long it heals by itself., type: int, default: 120}
@@ -60,6 +66,7 @@ HOME = "/run/provision-fault"
 UNIT = "provision-fault"
 DISK_UNIT = "provision-fault-disk"
 TABLE = "provision_fault"
+ASIDE = ".drill"
 UNIT_NAME = re.compile(r"[A-Za-z0-9@_.-]+\.service")
 NEEDS = {"network": "nft", "disk": "fallocate"}
 
@@ -83,12 +90,15 @@ table inet {table} {{
 
 def healing(params):
     """The shell commands that end the fault."""
-    unit = shlex.quote(params["unit"])
+    unit, path, aside = (shlex.quote(text) for text in (params["unit"], params["path"], params["path"] + ASIDE))
     return {
         # A unit that was killed too often is refused until its failures are forgotten.
         "process": f"systemctl reset-failed {unit} 2>/dev/null\nsystemctl start {unit}",
         "service": f"systemctl reset-failed {unit} 2>/dev/null\nsystemctl start {unit}",
         "handover": f"systemctl start {unit}",
+        # What is not aside was never taken away.
+        "data": f"systemctl stop {unit}\nif [ -e {aside} ]; then rm -rf {path} && mv {aside} {path}; fi"
+        f" && systemctl start {unit}",
         "network": f"nft delete table inet {TABLE}",
         "disk": f"systemctl stop {DISK_UNIT}.service",
         "clock": 'date -s "@$(($(date +%s) - {}))" >/dev/null'.format(params["jump"]),
@@ -107,6 +117,7 @@ def injury(params):
         "process": [kill],
         "service": [kill, stop],
         "handover": [stop],
+        "data": [kill, stop, ["mv", params["path"], params["path"] + ASIDE]],
         "network": [["nft", "-f", f"{HOME}/rules"]],
         "clock": [["/bin/sh", "-c", 'date -s "@$(($(date +%s) + {}))" >/dev/null'.format(params["jump"])]],
         # A moment later, so that this module can still give its answer.
@@ -148,6 +159,19 @@ def arm(module):
     run(module, [*timer, "/bin/sh", f"{HOME}/heal"])
 
 
+def disarm(module):
+    """Let the fault stay: nothing but what it has set aside is taken away when it ends."""
+    kept = os.path.join(HOME, "disarmed")
+    try:
+        os.rename(os.path.join(HOME, "heal"), kept)
+    except FileNotFoundError:
+        module.fail_json(msg="the fault is not here any more: its time was over")
+    module.run_command(["systemctl", "stop", f"{UNIT}.timer"])
+    with open(kept, "w", encoding="utf-8") as stream:
+        stream.write(HEAL.format(home=HOME, commands="rm -rf {}".format(shlex.quote(module.params["path"] + ASIDE))))
+    os.rename(kept, os.path.join(HOME, "heal"))
+
+
 def heal(module):
     """End the fault and take the timer away."""
     if os.path.exists(f"{HOME}/heal"):
@@ -161,22 +185,24 @@ def heal(module):
 
 def refusal(params):
     """Why this fault cannot be made here; "" when it can."""
-    if params["kind"] in ("process", "service", "handover") and not UNIT_NAME.fullmatch(params["unit"]):
+    if params["kind"] in ("process", "service", "handover", "data") and not UNIT_NAME.fullmatch(params["unit"]):
         return f"{params['unit']!r} is no name of a service"
     tool = NEEDS.get(params["kind"])
     if tool and not shutil.which(tool):
         return f"{tool} is not installed"
-    if params["kind"] == "disk" and not os.path.isdir(params["path"]):
+    if params["kind"] in ("disk", "data") and not os.path.isdir(params["path"]):
         return f"{params['path']} is no directory"
+    if params["kind"] == "data" and os.path.exists(params["path"] + ASIDE):
+        return f"{params['path']}{ASIDE} is still there from a drill that did not end: look at it, then remove it"
     return ""
 
 
 def main():
     """Run the module."""
-    kinds = ["process", "service", "handover", "network", "disk", "clock", "power"]
+    kinds = ["process", "service", "handover", "data", "network", "disk", "clock", "power"]
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "disarmed", "absent"], "default": "present"},
             "kind": {"type": "str", "choices": kinds},
             "unit": {"type": "str", "default": ""},
             "path": {"type": "path", "default": "/var/lib/etcd"},
@@ -192,6 +218,10 @@ def main():
         if there and not module.check_mode:
             heal(module)
         module.exit_json(changed=there, fault="healed" if there else "no fault is here")
+    if params["state"] == "disarmed":
+        if not module.check_mode:
+            disarm(module)
+        module.exit_json(changed=True, fault="stays until something else makes it good")
     reason = "a fault is already here: heal it first" if there else refusal(params)
     if reason:
         module.fail_json(msg=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def _assert_nothing_is_left(site: Site, done: Call) -> None:
     assert (report["healthy"], report["changes"]) == (True, 0), done.text
     left = site.kubectl("get namespace,csr -o name")
     assert not [line for line in left.splitlines() if "provision-drill" in line and not _going(site, line)]
-    assert "/run/provision-fault" not in site.run(report["target"], "ls -d /run/provision-* 2>/dev/null || true")
+    for host in report["target"].split(", "):
+        left = site.run(host, "ls -d /run/provision-* /var/lib/etcd.* 2>/dev/null || true")
+        assert not re.search("/run/provision-fault|/var/lib/etcd", left)
 
 
 def _going(site: Site, name: str) -> bool:
@@ -107,6 +110,23 @@ def test_pods_of_a_dead_worker_start_elsewhere(cluster: Site) -> None:
     assert done.code == 0, done.text
     assert done.document["target"] == "w1"
     assert 0 < float(_report(done)["rescheduled"]) < 120
+    _assert_nothing_is_left(cluster, done)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("drill", ["master", "etcd-member", "network-partition"])
+def test_a_lost_member_of_three_is_survived(cluster: Site, drill: str) -> None:
+    done = _drilled(cluster, drill)
+    assert done.code == 0, done.text
+    _assert_nothing_is_left(cluster, done)
+
+
+@pytest.mark.full
+def test_a_lost_majority_is_restored(cluster: Site) -> None:
+    done = _drilled(cluster, "etcd-majority-restore")
+    assert done.code == 0, done.text
+    assert len(_report(done)["target"].split(", ")) == 2
+    assert _gap(done, "API write") > 6
     _assert_nothing_is_left(cluster, done)
 
 

@@ -51,11 +51,21 @@ def status(*, ill: tuple[str, ...] = (), problems: tuple[str, ...] = ()) -> dict
         ("worker", "w1"),
         ("network-partition", "cp3"),
         ("full-disk", "cp1"),
+        ("etcd-majority-restore", "cp1"),
     ],
 )
 def test_the_host_that_a_drill_is_about(ha: Site, drill: str, target: str) -> None:
     assert safety.choose(ha, DRILLS[drill], status()).name == target
     safety.require_safe(DRILLS[drill], status(), ha.host(target))
+
+
+@pytest.mark.parametrize(
+    ("drill", "first", "all_of_them"),
+    [("etcd-member", "cp3", ["cp3"]), ("etcd-majority-restore", "cp3", ["cp3", "cp1"])],
+)
+def test_a_majority_is_injured_where_it_is_the_point(ha: Site, drill: str, first: str, all_of_them: list[str]) -> None:
+    injured = safety.injured(ha, DRILLS[drill], ha.host(first))
+    assert [host.name for host in injured] == all_of_them
 
 
 def test_another_host_is_taken_only_when_it_fits(ha: Site) -> None:

@@ -63,6 +63,55 @@ def test_the_timer_and_the_operator_do_not_both_heal(fault: ModuleType, run: Mod
     assert "date -s @400" in before
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A directory with something in it."""
+    made = tmp_path / "etcd"
+    made.mkdir()
+    (made / "db").write_text("kept")
+    return made
+
+
+def test_lost_data_comes_back(fault: ModuleType, run: ModuleRunner, tools: Tools, data: Path) -> None:
+    done = run(fault, kind="data", unit="etcd.service", path=str(data))
+    assert done["changed"], done
+    assert not data.exists()
+    data.mkdir()  # a service that was started meanwhile begins anew
+
+    assert run(fault, state="absent")["changed"]
+    assert [path.read_text() for path in data.iterdir()] == ["kept"]
+    assert tools.calls()[-2:] == ["systemctl start etcd.service", "systemctl stop provision-fault.timer"]
+
+
+def test_data_that_was_never_taken_stays(fault: ModuleType, run: ModuleRunner, tools: Tools, data: Path) -> None:
+    tools.add("systemctl", '[ "$1" = kill ] && exit 1; exit 0')
+    assert run(fault, kind="data", unit="etcd.service", path=str(data))["failed"]
+    assert (data / "db").read_text() == "kept"
+
+
+def test_a_disarmed_fault_is_left_to_somebody_else(
+    fault: ModuleType, run: ModuleRunner, tools: Tools, data: Path
+) -> None:
+    run(fault, kind="data", unit="etcd.service", path=str(data))
+    assert run(fault, state="disarmed", path=str(data))["changed"]
+    assert tools.calls()[-1] == "systemctl stop provision-fault.timer"
+    data.mkdir()  # restored
+    before = tools.calls()
+
+    assert run(fault, state="absent")["changed"]
+    assert tools.calls()[len(before) :] == ["systemctl stop provision-fault.timer"]
+    assert [path.name for path in data.parent.glob("etcd*")] == ["etcd"]
+
+
+def test_what_healed_itself_cannot_be_disarmed(fault: ModuleType, run: ModuleRunner, tools: Tools) -> None:
+    assert "its time was over" in run(fault, state="disarmed")["msg"]
+
+
+def test_data_set_aside_is_never_overwritten(fault: ModuleType, run: ModuleRunner, tools: Tools, data: Path) -> None:
+    data.with_name("etcd.drill").mkdir()
+    assert "still there" in run(fault, kind="data", unit="etcd.service", path=str(data))["msg"]
+
+
 def test_an_injury_that_fails_is_healed_at_once(fault: ModuleType, run: ModuleRunner, tools: Tools) -> None:
     tools.add("nft", '[ "$1" = -f ] && { echo "no netfilter" >&2; exit 1; }; exit 0')
     done = run(fault, kind="network", port=2222)

@@ -15,6 +15,7 @@ class Target(StrEnum):
     CONTROL_PLANE = "a control plane that does not hold the VIP"
     ETCD_LEADER = "the etcd member that leads"
     ETCD_MEMBER = "an etcd member that does not lead"
+    ETCD_MAJORITY = "most of the etcd members"
     WORKER = "a worker"
 
 
@@ -23,6 +24,7 @@ class Until(StrEnum):
 
     API_BACK = "until the API has answered again for three seconds"
     RESCHEDULED = "until the pods of the host run elsewhere"
+    RESTORED = "until the cluster is restored from a backup that is made just before"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Drill:
     least: float = 6.0
     """Seconds that the fault lasts at least: long enough for everything that reacts to it to do so."""
     most: float = 120.0
-    """Seconds after which it is healed in any case, by a timer on the node too."""
+    """Seconds after which it is healed in any case, by a timer on the node too; a restore puts that timer off."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """The longest gap in seconds that is accepted, by measure."""
     own_kernel: str = ""
@@ -90,6 +92,14 @@ DRILLS: Mapping[str, Drill] = {
             {"kind": "service", "unit": ETCD},
             least=10.0,
             limits={API_WRITE: 10.0},
+        ),
+        Drill(
+            "etcd-majority-restore",
+            "Most etcd members lose their data; `provision restore` makes the cluster anew from a backup.",
+            Target.ETCD_MAJORITY,
+            {"kind": "data", "unit": ETCD},
+            until=Until.RESTORED,
+            limits={API_WRITE: 600.0},
         ),
         Drill(
             "balancer-process",

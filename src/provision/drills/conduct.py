@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from provision.drills import access, catalog, safety
 from provision.drills.catalog import Drill, Until
 from provision.drills.plays import Plays
 from provision.drills.power import Fault, fault_of, in_containers
-from provision.drills.probe import Series
+from provision.drills.probe import Answer, Series
 from provision.drills.report import Measure, Moment, Report, judge
 from provision.errors import PreflightRefused, ProvisionError
 
@@ -54,14 +54,27 @@ class Prepared:
     site: Site
     drill: Drill
     host: Host
+    """The first that is injured: nothing is measured through it."""
+    hosts: tuple[Host, ...]
+    """All that are."""
     status: Mapping[str, Any]
     plays: Plays
 
     @property
     def blast(self) -> str:
         """What it does to the cluster, in one sentence."""
+        if self.drill.until is Until.RESTORED:
+            return (
+                f"{self.names}: {self.drill.help} The API is away for minutes, and what is written after the backup,"
+                " which is made just before, is lost."
+            )
         how = "loses its power" if self.drill.powers_off else "is injured"
-        return f"{self.host.name} {how} {self.drill.until}, at most {self.drill.most:.0f} s. {self.drill.help}"
+        return f"{self.names} {how} {self.drill.until}, at most {self.drill.most:.0f} s. {self.drill.help}"
+
+    @property
+    def names(self) -> str:
+        """The hosts that are injured."""
+        return ", ".join(host.name for host in self.hosts)
 
 
 def prepare(site: Site, drill: Drill, plays: Plays, asked: str = "") -> Prepared:
@@ -71,14 +84,16 @@ def prepare(site: Site, drill: Drill, plays: Plays, asked: str = "") -> Prepared
     status = plays.status()
     host = safety.choose(site, drill, status, asked)
     safety.require_safe(drill, status, host)
-    return Prepared(site, drill, host, status, plays)
+    return Prepared(site, drill, host, safety.injured(site, drill, host), status, plays)
 
 
 def conduct(prepared: Prepared) -> Report:
     """Do the drill. Whatever happens, the fault is healed and the stage taken down before this ends."""
     started, log = state.now(), _Log(time.monotonic())
     with _stage(prepared, log) as stage:
-        fault = fault_of(prepared.site, prepared.drill, prepared.host, prepared.plays)
+        fault = fault_of(prepared.site, prepared.drill, prepared.hosts, prepared.plays)
+        if done := fault.prepare():
+            log.add(done)
         rescheduled = _measure(prepared, stage, fault, log)
         log.add("healed; waiting until the cluster is healthy")
         problems = _until_healthy(prepared)
@@ -93,7 +108,7 @@ def conduct(prepared: Prepared) -> Report:
         what=prepared.drill.help,
         site=str(prepared.site.path),
         cluster=str(prepared.site.setting("cluster_name")),
-        target=prepared.host.name,
+        target=prepared.names,
         started=started,
         moments=log.moments(),
         measures=measures,
@@ -173,8 +188,8 @@ def _measure(prepared: Prepared, stage: _Stage, fault: Fault, log: _Log) -> floa
         try:
             began = fault.inject()
             log.zero = time.monotonic() - (time.time() - began)
-            log.add(f"{prepared.host.name}: {_words(drill)}", log.zero)
-            rescheduled = _hold(prepared, stage, log)
+            log.add(f"{prepared.names}: {_words(drill)}", log.zero)
+            rescheduled = _hold(prepared, stage, fault, log)
         finally:
             log.healing = time.monotonic()
             log.add("healing", log.healing)
@@ -183,11 +198,17 @@ def _measure(prepared: Prepared, stage: _Stage, fault: Fault, log: _Log) -> floa
     return rescheduled
 
 
-def _hold(prepared: Prepared, stage: _Stage, log: _Log) -> float | None:
+def _hold(prepared: Prepared, stage: _Stage, fault: Fault, log: _Log) -> float | None:
     """Keep the fault until it has shown what it shows."""
     drill, left = prepared.drill, prepared.drill.most - 10
     api = [stage.series[catalog.API_READ], stage.series[catalog.API_WRITE]]
-    if drill.until is Until.API_BACK:
+    if drill.until is Until.RESTORED:
+        # The fault ends itself when its time is over: nobody may wait for it that long.
+        if _wait(lambda: not any(answer.ok for answer in _last(api, _STEADY)), left, least=drill.least):
+            log.add(f"the API has not answered for {_STEADY:.0f} s; restoring the backup")
+        fault.repair()
+        log.add("the backup is restored")
+    if drill.until in (Until.API_BACK, Until.RESTORED):
         if _wait(lambda: all(series.steady(_STEADY) for series in api), left, least=drill.least):
             log.add(f"the API has answered for {_STEADY:.0f} s")
         return None
@@ -206,6 +227,12 @@ def _hold(prepared: Prepared, stage: _Stage, log: _Log) -> float | None:
     return took
 
 
+def _last(series: Iterable[Series], seconds: float) -> list[Answer]:
+    """What was asked in the last seconds."""
+    since = time.monotonic() - seconds
+    return [answer for each in series for answer in each.answers if answer.at >= since]
+
+
 def _words(drill: Drill) -> str:
     unit = drill.fault.get("unit", "")
     return {
@@ -214,6 +241,7 @@ def _words(drill: Drill) -> str:
         "service": f"{unit} killed and kept down",
         "handover": f"{unit} stopped in order",
         "network": "cut from the network",
+        "data": "etcd killed, its data gone",
         "disk": "disk filled",
         "clock": "clock set ahead",
     }[str(drill.fault["kind"])]

@@ -22,6 +22,7 @@ def impossible(site: Site, drill: Drill, *, containers: bool) -> str:
         "it needs two balancers that share a VIP": drill.target is Target.VIP_HOLDER and len(site.load_balancers) < 2,
         "the site has no worker": not plane and not _workers(site),
         "pods need two other nodes to go to": drill.until is Until.RESCHEDULED and len(site.nodes) < 3,
+        f"etcd has {members} members: no majority to lose": drill.target is Target.ETCD_MAJORITY and members < 3,
         "it needs a second control plane": plane and drill.takes_api and len(site.control_planes) < 2,
         f"etcd has no majority with one of {members} members away": plane and drill.takes_etcd and members < 3,
     }
@@ -40,6 +41,14 @@ def choose(site: Site, drill: Drill, status: Status, asked: str = "") -> Host:
     if not fitting:
         raise PreflightRefused(f"{drill.name} is for {drill.target}, and no host of the site is that now")
     return fitting[0]
+
+
+def injured(site: Site, drill: Drill, host: Host) -> tuple[Host, ...]:
+    """All hosts that the drill injures when `host` is the first: more than this one only where a majority is lost."""
+    if drill.target is not Target.ETCD_MAJORITY:
+        return (host,)
+    others = [each for each in site.etcd_members if each != host]
+    return (host, *others[: len(site.etcd_members) // 2])
 
 
 def require_safe(drill: Drill, status: Status, host: Host) -> None:
@@ -67,6 +76,8 @@ def _fits(site: Site, target: Target, status: Status, host: Host) -> bool:
             return host in site.control_planes and host.name != (status.get("vip") or {}).get("holder")
         case Target.ETCD_LEADER:
             return leads
+        case Target.ETCD_MAJORITY:
+            return host in site.etcd_members
         case Target.ETCD_MEMBER:
             return host in site.etcd_members and not leads
         case Target.WORKER:

@@ -122,7 +122,7 @@ def _require_consent(wanted: Wanted) -> None:
 def _held(wanted: Wanted, directory: Path, run: int) -> Done:
     plays = Plays(wanted.site, f"drill {wanted.drill.name}", wanted.strategy)
     prepared = conduct.prepare(wanted.site, wanted.drill, plays, wanted.host)
-    done = Done(wanted, prepared.host.name, prepared.blast, run)
+    done = Done(wanted, prepared.names, prepared.blast, run)
     render.info(prepared.blast)
     if wanted.plan_only:
         return done
