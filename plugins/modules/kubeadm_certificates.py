@@ -75,11 +75,15 @@ def outdated(component):
     return 0 < started(component) < os.stat(kubeconfig(component)).st_mtime
 
 
-def restart(component, timeout):
-    """Stop a static pod's container, which the kubelet starts again, and wait until the new one works."""
-    identifiers = run("crictl", "ps", "--quiet", "--name", f"^{component}$").split()
+def stop(components):
+    """Stop the containers of static pods, which the kubelet starts again."""
+    identifiers = run("crictl", "ps", "--quiet", "--name", f"^({'|'.join(components)})$").split()
     if identifiers:
         run("crictl", "stop", "--timeout", "10", *identifiers)
+
+
+def wait(component, timeout):
+    """Wait until the new process of a component works."""
 
     def reason():
         if outdated(component) or not started(component):
@@ -108,8 +112,10 @@ def main():
         if not module.check_mode:
             for name in todo:
                 run("kubeadm", "certs", "renew", name, "--config", APPLIED)
+            if late:
+                stop(late)
             for component in late:
-                restart(component, params["timeout"])
+                wait(component, params["timeout"])
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     paths = [LEAVES[name] for name in todo]

@@ -138,17 +138,21 @@ class ControlPlane:
             )
             return {name: (read(os.path.join(directory, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
 
-    def replace(self, component, text):
-        """Replace a static pod and wait for the new one; the old one comes back when it does not work."""
-        path = os.path.join(MANIFESTS, f"{component}.yaml")
-        before = read(path)
-        write(path, text.encode(), 0o600, 0, 0)
+    def replace(self, manifests):
+        """Replace static pods at the same time and wait for the new ones; the old ones come back when one fails."""
+        paths = {name: os.path.join(MANIFESTS, f"{name}.yaml") for name in manifests}
+        before = {name: read(path) for name, path in paths.items()}
+        for name, path in paths.items():
+            write(path, manifests[name].encode(), 0o600, 0, 0)
         try:
-            self.wait(component, os.stat(path).st_mtime)
+            for name, path in paths.items():
+                self.wait(name, os.stat(path).st_mtime)
         except KubeadmError:
-            if before is not None:
-                write(path, before, 0o600, 0, 0)
-                wait_until(lambda: self.health(component), self.timeout)
+            there = {name: text for name, text in before.items() if text is not None}
+            for name, text in there.items():
+                write(paths[name], text, 0o600, 0, 0)
+            for name in there:
+                wait_until(lambda name=name: self.health(name), self.timeout)
             raise
 
     def wait(self, component, since):
@@ -247,13 +251,13 @@ def hindrance(address, peers, attempt):
 
 
 def carry_out(plane, params, manifests, lacking):
-    """Replace the manifests one after the other, then the certificate if it lacks names."""
+    """Replace the API server, then the two that only it serves, then the certificate if it lacks names."""
     reason = hindrance(plane.address, params["peers"], params["attempt"]) if manifests else None
     if reason:
         raise KubeadmError(f"nothing was changed here: {reason}")
     try:
-        for name, text in manifests.items():
-            plane.replace(name, text)
+        for names in (COMPONENTS[:1], COMPONENTS[1:]):
+            plane.replace({name: manifests[name] for name in names if name in manifests})
     except KubeadmError:
         if params["attempt"]:
             warn_others(plane.address, params["attempt"])

@@ -35,9 +35,9 @@ class Plane:
         if words[:3] == ("kubeadm", "certs", "renew"):
             self.renewed.add(words[3].removesuffix(".conf"))
         elif words[1] == "ps":
-            return words[-1].strip("^$")
+            return words[-1].strip("^()$").replace("|", " ")
         else:
-            self.stopped.append(words[-1])
+            self.stopped += words[4:]
         return ""
 
     def __call__(self, **more: Any) -> dict[str, Any]:
@@ -61,6 +61,13 @@ def test_what_is_due_is_renewed_and_only_what_reads_it_once_restarts(plane: Plan
         "/etc/kubernetes/scheduler.conf",
         "kube-scheduler restarts",
     ]
+
+
+def test_two_that_restart_are_stopped_at_once(plane: Plane) -> None:
+    plane.renewed = {"controller-manager", "scheduler"}
+
+    assert plane()["paths"] == ["kube-controller-manager restarts", "kube-scheduler restarts"]
+    assert plane.stopped == ["kube-controller-manager", "kube-scheduler"]
 
 
 def test_check_mode_says_the_same_and_does_nothing(plane: Plane) -> None:

@@ -116,6 +116,27 @@ def test_what_does_not_come_up_is_put_back(run: ModuleRunner, tmp_path: Path, mo
     assert (plane.text("kube-apiserver"), plane.applied.read_text()) == ("kube-apiserver 1\n", OLD)
 
 
+def test_the_other_two_wait_for_the_api_server(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted = {name: f"{name} 2\n" for name in plane.wanted}
+    plane.broken = {"kube-apiserver"}
+    assert call(run, plane, NEW)["failed"]
+    assert plane.waited == ["kube-apiserver"]
+    assert plane.text("kube-scheduler") == "kube-scheduler 1\n"
+
+
+def test_the_other_two_are_put_back_together(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = Plane(tmp_path, monkeypatch)
+    plane.wanted = {name: f"{name} 2\n" for name in plane.wanted}
+    plane.broken = {"kube-scheduler"}
+    assert "kube-scheduler does not work" in call(run, plane, NEW)["msg"]
+    assert [plane.text(name)[-2] for name in plane.wanted] == ["2", "1", "1"]
+
+
 def test_nothing_is_touched_while_another_control_plane_is_down(
     run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
