@@ -114,14 +114,23 @@ def test_completion_can_be_shown() -> None:
     assert "_PROVISION_COMPLETE=complete_bash" in done.stdout
 
 
-def test_completion_reaches_the_late_commands() -> None:
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("runs s", ["show"]),
+        ("node add -i {site} c", ["cp1", "cp2", "cp3"]),
+        ("cluster -i {site} --without w", ["w1"]),
+        ("node add c", []),
+        ("node add -i nowhere.ini c", []),
+    ],
+)
+def test_completion_knows_commands_and_hosts(typed: str, offered: list[str]) -> None:
+    words = "provision " + typed.format(site=Path(__file__).parents[2] / "inventory/sandbox/site.ini")
+    last = str(len(words.split()) - 1)
     done = _provision(
-        _PROVISION_COMPLETE="complete_bash",
-        COMP_WORDS="provision runs s",
-        COMP_CWORD="2",
-        _TYPER_COMPLETE_ARGS="provision runs s",
+        _PROVISION_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=last, _TYPER_COMPLETE_ARGS=words
     )
-    assert done.stdout.split() == ["show"]
+    assert done.stdout.split() == offered
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import typer
 
 from provision import render
 from provision.cli import app
-from provision.cli.options import TEXT, OptionalInventory, Output, Verbose
+from provision.cli.options import TEXT, OptionalInventory, Output, Verbose, host_names
 from provision.cli.running import Plan, Strategy, StrategyOption, YesByName
 from provision.errors import UsageError
 
@@ -32,7 +32,10 @@ def drill(
     ] = "list",
     inventory: OptionalInventory = None,
     host: Annotated[
-        str, typer.Option("--host", metavar="HOST", help="Injure this host instead of the first that fits.")
+        str,
+        typer.Option(
+            "--host", metavar="HOST", autocompletion=host_names, help="Injure this host instead of the first that fits."
+        ),
     ] = "",
     graceful: Annotated[
         bool, typer.Option("--graceful", help="With vip-holder: hand the VIP over, as before maintenance.")

@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from provision import render
-from provision.cli.options import TEXT, Inventory, Output, Verbose
+from provision.cli.options import TEXT, Inventory, Output, Verbose, host_names
 from provision.cli.running import ExitCode, Plan, Resume, Strategy, StrategyOption, Without, Yes, execute, finish, names
 from provision.errors import UsageError
 
 app = typer.Typer(help="Add nodes to a cluster that runs, and remove them.", no_args_is_help=True)
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME...", help="Hosts of the inventory.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="NAME...", autocompletion=host_names, help="Hosts of the inventory.", show_default=False),
 ]
 
 

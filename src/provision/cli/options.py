@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -80,6 +81,18 @@ def versions(incomplete: str) -> list[str]:
     from provision import catalog
 
     return [version for version in catalog.load().known_versions() if version.startswith(incomplete)]
+
+
+def host_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a host of the site that stands earlier on the line, or in PROVISION_INVENTORY."""
+    from provision.errors import ProvisionError
+    from provision.inventory import load
+
+    site = ctx.params.get("inventory") or os.environ.get("PROVISION_INVENTORY")
+    try:
+        return [host.name for host in load(Path(site).expanduser()).hosts if host.name.startswith(incomplete)] if site else []
+    except ProvisionError:
+        return []
 
 
 def sandbox_nodes(incomplete: str) -> list[str]:

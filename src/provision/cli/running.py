@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provision import render
+from provision.cli.options import host_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,12 @@ Resume = Annotated[
 ]
 Without = Annotated[
     list[str] | None,
-    typer.Option("--without", metavar="HOST", help="Go on without this dead host; may be given again, or a,b."),
+    typer.Option(
+        "--without",
+        metavar="HOST",
+        autocompletion=host_names,
+        help="Go on without this dead host; may be given again, or a,b.",
+    ),
 ]
 StrategyOption = Annotated[
     Strategy,

@@ -8,7 +8,7 @@ import typer
 
 from provision import render
 from provision.cli import app
-from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose, setting_names
+from provision.cli.options import TEXT, Inventory, OptionalInventory, Output, Verbose, host_names, setting_names
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def explain(
         str, typer.Argument(metavar="NAME", autocompletion=setting_names, help="A setting, by our name or Kubespray's.")
     ],
     inventory: OptionalInventory = None,
-    host: Annotated[str | None, typer.Option("--host", metavar="HOST", help="As this host sees it.")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", autocompletion=host_names, help="As this host sees it.")
+    ] = None,
     output: Output = TEXT,
     verbose: Verbose = 0,
 ) -> None:
