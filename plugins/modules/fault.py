@@ -67,6 +67,8 @@ UNIT = "provision-fault"
 DISK_UNIT = "provision-fault-disk"
 TABLE = "provision_fault"
 ASIDE = ".drill"
+# A copy, since the directory may be a disk of its own; and whole before anything is taken away.
+SET_ASIDE = 'cp -a "$1" "$2.part" && mv "$2.part" "$2" && find "$1" -mindepth 1 -delete'
 UNIT_NAME = re.compile(r"[A-Za-z0-9@_.-]+\.service")
 NEEDS = {"network": "nft", "disk": "fallocate"}
 
@@ -97,8 +99,8 @@ def healing(params):
         "service": f"systemctl reset-failed {unit} 2>/dev/null\nsystemctl start {unit}",
         "handover": f"systemctl start {unit}",
         # What is not aside was never taken away.
-        "data": f"systemctl stop {unit}\nif [ -e {aside} ]; then rm -rf {path} && mv {aside} {path}; fi"
-        f" && systemctl start {unit}",
+        "data": f"systemctl stop {unit}\nrm -rf {aside}.part\nif [ -e {aside} ]; then"
+        f" find {path} -mindepth 1 -delete && cp -a {aside}/. {path} && rm -rf {aside}; fi && systemctl start {unit}",
         "network": f"nft delete table inet {TABLE}",
         "disk": f"systemctl stop {DISK_UNIT}.service",
         "clock": 'date -s "@$(($(date +%s) - {}))" >/dev/null'.format(params["jump"]),
@@ -117,7 +119,7 @@ def injury(params):
         "process": [kill],
         "service": [kill, stop],
         "handover": [stop],
-        "data": [kill, stop, ["mv", params["path"], params["path"] + ASIDE]],
+        "data": [kill, stop, ["/bin/sh", "-c", SET_ASIDE, "sh", params["path"], params["path"] + ASIDE]],
         "network": [["nft", "-f", f"{HOME}/rules"]],
         "clock": [["/bin/sh", "-c", 'date -s "@$(($(date +%s) + {}))" >/dev/null'.format(params["jump"])]],
         # A moment later, so that this module can still give its answer.

@@ -75,8 +75,8 @@ def data(tmp_path: Path) -> Path:
 def test_lost_data_comes_back(fault: ModuleType, run: ModuleRunner, tools: Tools, data: Path) -> None:
     done = run(fault, kind="data", unit="etcd.service", path=str(data))
     assert done["changed"], done
-    assert not data.exists()
-    data.mkdir()  # a service that was started meanwhile begins anew
+    assert list(data.iterdir()) == []
+    (data / "new").touch()  # a service that was started meanwhile begins anew
 
     assert run(fault, state="absent")["changed"]
     assert [path.read_text() for path in data.iterdir()] == ["kept"]
@@ -95,12 +95,13 @@ def test_a_disarmed_fault_is_left_to_somebody_else(
     run(fault, kind="data", unit="etcd.service", path=str(data))
     assert run(fault, state="disarmed", path=str(data))["changed"]
     assert tools.calls()[-1] == "systemctl stop provision-fault.timer"
-    data.mkdir()  # restored
+    (data / "restored").touch()
     before = tools.calls()
 
     assert run(fault, state="absent")["changed"]
     assert tools.calls()[len(before) :] == ["systemctl stop provision-fault.timer"]
     assert [path.name for path in data.parent.glob("etcd*")] == ["etcd"]
+    assert [path.name for path in data.iterdir()] == ["restored"]
 
 
 def test_what_healed_itself_cannot_be_disarmed(fault: ModuleType, run: ModuleRunner, tools: Tools) -> None:

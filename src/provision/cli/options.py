@@ -90,7 +90,11 @@ def host_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
     site = ctx.params.get("inventory") or os.environ.get("PROVISION_INVENTORY")
     try:
-        return [host.name for host in load(Path(site).expanduser()).hosts if host.name.startswith(incomplete)] if site else []
+        return (
+            [host.name for host in load(Path(site).expanduser()).hosts if host.name.startswith(incomplete)]
+            if site
+            else []
+        )
     except ProvisionError:
         return []
 
