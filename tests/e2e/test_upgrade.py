@@ -8,12 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ import pytest
 
 from provision import paths
 from provision.catalog import load
-from provision.drills.probe import Answer, Prober, Series
+from provision.drills.probe import Answer, Prober, Series, reasons
 from tests.e2e.conftest import QUICK_START, running
 from tests.e2e.site import ROOT, Call, Site, eventually, image, new_site, provision
 
@@ -162,11 +160,6 @@ def failed(found: list[Answer]) -> int:
 def late(answer: Answer) -> bool:
     """Whether nobody refused the request: it was only not answered within its second."""
     return answer.why.startswith("TimeoutError")
-
-
-def reasons(found: list[Answer]) -> Counter[str]:
-    """Why requests got no good answer, and how often each."""
-    return Counter(re.sub(r" after [0-9.]+ s$", "", answer.why) for answer in found if not answer.ok)
 
 
 @pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])

@@ -51,6 +51,13 @@ def test_what_the_way_back_costs_is_told_apart() -> None:
     assert judge({"API read": 0.5}, [measure])[0].met
 
 
+def test_why_requests_failed_is_told() -> None:
+    why = [Answer(1.0, ok=False, why="TimeoutError timed out after 1.01 s") for _ in range(2)]
+    measure = Measure.of("API read", [*why, Answer(2.0, ok=False, why="OSError HTTP 500 etcd is away after 0.10 s")], 0)
+    assert measure.reasons == {"TimeoutError timed out": 2, "OSError HTTP 500 etcd is away": 1}
+    assert "API read failed 2 times: TimeoutError timed out" in report(measures=(measure,)).text()
+
+
 def test_without_a_failure_there_is_no_gap() -> None:
     measure = Measure.of("Service", ANSWERS[:2], zero=9.0)
     assert (measure.gap, measure.gap_at, measure.failed) == (0.0, None, 0)

@@ -85,34 +85,43 @@ class Api:
     namespace: str
 
     def read(self) -> bool:
-        """One object is read."""
-        return self._request("GET", self._note)[0] == 200
+        """One object is read. Raises OSError with the status that is not 200."""
+        self._request("GET", self._note)
+        return True
 
     def write(self) -> bool:
-        """The same object is changed, which takes a majority of etcd."""
-        status, _ = self._request("PATCH", self._note, {"data": {"beat": repr(time.time())}})
-        return status == 200
+        """The same object is changed, which takes a majority of etcd. Raises as `read` does."""
+        self._request("PATCH", self._note, {"data": {"beat": repr(time.time())}})
+        return True
 
     def pods(self) -> list[dict[str, Any]]:
         """The drill's pods. Raises OSError, HTTPException or ValueError when there is no answer."""
-        status, text = self._request("GET", f"/api/v1/namespaces/{self.namespace}/pods")
-        if status != 200:
-            raise OSError(f"HTTP {status}")
-        return list(json.loads(text)["items"])
+        return list(json.loads(self._request("GET", f"/api/v1/namespaces/{self.namespace}/pods"))["items"])
 
     @property
     def _note(self) -> str:
         return f"/api/v1/namespaces/{self.namespace}/configmaps/note"
 
-    def _request(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: object = None) -> bytes:
         connection = _Connection((self.address, self.port), self.context)
         headers = {"Accept": "application/json", "Content-Type": "application/merge-patch+json"}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            text = answer.read()
+            if answer.status != 200:
+                raise OSError(f"HTTP {answer.status} {_message(text)}")
+            return text
         finally:
             connection.close()
+
+
+def _message(text: bytes) -> str:
+    """What a Status object says, or the beginning of what is none."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, LookupError, TypeError):
+        return text[:80].decode(errors="replace").strip()
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def html(report: Report) -> str:
             _timeline(report),
             pages.heading("Measured from outside, every 50 ms"),
             pages.table(("measure", "longest gap", "allowed", "while healing", "failed", "asked"), rows),
+            *(pages.paragraph(line) for line in report.why()),
             *([pages.paragraph(moved)] if report.rescheduled is not None else []),
             pages.heading("What happened"),
             pages.table(("seconds", ""), [(each.at, each.what) for each in report.moments]),

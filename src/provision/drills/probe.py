@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -42,6 +44,11 @@ def gap_spans(answers: Sequence[Answer]) -> list[tuple[float, float]]:
             found.append((last_good, answer.at))
         last_good, away = answer.at, False
     return found
+
+
+def reasons(answers: Iterable[Answer]) -> Counter[str]:
+    """Why requests got no good answer, and how often each."""
+    return Counter(re.sub(r" after [0-9.]+ s$", "", answer.why) for answer in answers if not answer.ok)
 
 
 class Series:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from provision.drills.probe import INTERVAL, Answer, gap_spans
+from provision.drills.probe import INTERVAL, Answer, gap_spans, reasons
 
 FORMAT = 1
+_REASONS = 3
+"""How many reasons of a measure are shown; the JSON has all of them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Measure:
     gap_healing: float
     """The longest one that began later: what the way back costs."""
     spans: tuple[Span, ...]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Why requests got no good answer, the most frequent reason first, and how often each."""
 
     @classmethod
     def of(cls, name: str, answers: Sequence[Answer], zero: float, healing: float = float("inf")) -> Measure:
@@ -51,6 +55,7 @@ class Measure:
             gap_at=round(longest[0] - zero, 3) if longest else None,
             gap_healing=round(max((end - start for start, end in away if start >= healing), default=0.0), 3),
             spans=tuple(_spans(ordered, zero)),
+            reasons=dict(reasons(ordered).most_common()),
         )
 
     @property
@@ -137,10 +142,19 @@ class Report:
             lines.append(
                 f"{measure.name:<16}{gap:>12}{allowed:>10}{healing:>10}{measure.failed:>10}{measure.requests:>9}{late}"
             )
+        lines += self.why()
         if self.rescheduled is not None:
             lines.append(f"the pods of {self.target} ran elsewhere after {self.rescheduled:.1f} s")
         lines += ["", *(f"{moment.at:>8.2f} s  {moment.what}" for moment in self.moments), ""]
         return "\n".join([*lines, self.verdict()])
+
+    def why(self) -> list[str]:
+        """A line for each of the most frequent reasons why requests failed."""
+        return [
+            f"{measure.name} failed {count} times: {reason or 'no good answer'}"
+            for measure in self.measures
+            for reason, count in list(measure.reasons.items())[:_REASONS]
+        ]
 
     def verdict(self) -> str:
         """The last line: passed, or why not."""
