@@ -30,6 +30,10 @@ options:
   path: {description: "A directory, for C(disk) and C(data).", type: path, default: /var/lib/etcd}
   jump: {description: "Seconds, for C(clock).", type: int, default: 600}
   port: {description: "The port of ssh, for C(network).", type: int, default: 22}
+  vip:
+    description: An address that may move to another host, for C(network). The host that is cut off claims it no more.
+    type: str
+    default: ""
   seconds: {description: After this long it heals by itself., type: int, default: 120}
 attributes:
   check_mode:
@@ -55,6 +59,7 @@ fault:
   returned: always
 """
 
+import ipaddress
 import os
 import re
 import shlex
@@ -88,6 +93,12 @@ table inet {table} {{
   chain through {{ type filter hook forward priority -400; policy drop; }}
 }}
 """
+# ARP is none of inet's packets: a host that hears nobody takes the VIP, and would draw everybody's packets to itself.
+RULES_VIP = """\
+table arp {table} {{
+  chain outward {{ type filter hook output priority -400; arp saddr ip {vip} drop; }}
+}}
+"""
 
 
 def healing(params):
@@ -101,11 +112,25 @@ def healing(params):
         # What is not aside was never taken away.
         "data": f"systemctl stop {unit}\nrm -rf {aside}.part\nif [ -e {aside} ]; then"
         f" find {path} -mindepth 1 -delete && cp -a {aside}/. {path} && rm -rf {aside}; fi && systemctl start {unit}",
-        "network": f"nft delete table inet {TABLE}",
+        "network": "\n".join(f"nft delete table {family} {TABLE}" for family, _ in tables(params)),
         "disk": f"systemctl stop {DISK_UNIT}.service",
         "clock": 'date -s "@$(($(date +%s) - {}))" >/dev/null'.format(params["jump"]),
         "power": ":",
     }[params["kind"]]
+
+
+def tables(params):
+    """(family, rules) of each table that cuts the host off."""
+    inet = ("inet", RULES.format(table=TABLE, port=params["port"]))
+    return [inet, *([("arp", RULES_VIP.format(table=TABLE, vip=params["vip"]))] if is_ipv4(params["vip"]) else [])]
+
+
+def is_ipv4(text):
+    """Whether `text` is an IPv4 address; IPv6 has no ARP."""
+    try:
+        return ipaddress.ip_address(text).version == 4
+    except ValueError:
+        return False
 
 
 def injury(params):
@@ -151,7 +176,7 @@ def arm(module):
     os.makedirs(HOME, mode=0o700, exist_ok=True)
     for name, text in (
         ("heal", HEAL.format(home=HOME, commands=healing(module.params))),
-        ("rules", RULES.format(table=TABLE, port=module.params["port"])),
+        ("rules", "".join(rules for _, rules in tables(module.params))),
     ):
         with open(os.path.join(HOME, name), "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -210,6 +235,7 @@ def main():
             "path": {"type": "path", "default": "/var/lib/etcd"},
             "jump": {"type": "int", "default": 600},
             "port": {"type": "int", "default": 22},
+            "vip": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 120},
         },
         required_if=[("state", "present", ("kind",))],

@@ -130,6 +130,19 @@ def test_a_cut_node_still_answers_ssh_at_its_port(fault: ModuleType, run: Module
     assert rules.count("policy drop") == 3
 
 
+def test_a_cut_node_claims_the_vip_no_more(fault: ModuleType, run: ModuleRunner, tools: Tools) -> None:
+    run(fault, kind="network", vip="10.77.0.10")
+    assert "arp saddr ip 10.77.0.10 drop" in Path(fault.HOME, "rules").read_text()
+    run(fault, state="absent")
+    assert "nft delete table arp provision_fault" in tools.calls()
+
+
+@pytest.mark.parametrize("vip", ["", "fd00::10"])
+def test_without_arp_there_is_nothing_to_claim(fault: ModuleType, run: ModuleRunner, tools: Tools, vip: str) -> None:
+    run(fault, kind="network", vip=vip)
+    assert "arp" not in Path(fault.HOME, "rules").read_text()
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
