@@ -17,10 +17,13 @@ description:
     tenth of a second in every task that names one.
 options:
   _terms: {description: Names of templates., required: true}
+notes:
+  - Every further argument is a variable of the template.
 """
 
 EXAMPLES = """
 manifest: "{{ lookup('rendered', 'rbac.yaml.j2') }}"
+config: "{{ lookup('rendered', 'cluster.yaml.j2', etcd=['10.77.0.11']) }}"
 """
 
 RETURN = """
@@ -33,8 +36,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no types
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """Return the text of each template; raises AnsibleLookupError when there is none of that name."""
-        self.set_options(var_options=variables, direct=kwargs)
-        return [self._rendered(term, variables or {}) for term in terms]
+        return [self._rendered(term, {**(variables or {}), **kwargs}) for term in terms]
 
     def _rendered(self, name: str, variables: dict[str, Any]) -> str:
         found = self.find_file_in_search_path(variables, "templates", name)

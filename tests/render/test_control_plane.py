@@ -101,14 +101,30 @@ def test_a_sites_argument_replaces_ours() -> None:
     assert arguments(cluster, "apiServer")["feature-gates"] == "AllAlpha=false"
 
 
+NEW = {"host": "new", "name": "new", "address": "10.77.0.99"}
+
+
 def test_a_new_member_changes_nothing_on_the_others() -> None:
-    """Host lists would make every control plane restart when one is added; etcd's members alone have to be known."""
+    """A list of hosts would make every control plane restart when one is added."""
     before = documents(site("defaults"))["ClusterConfiguration"]
-    role = Role(
-        "control_plane", **CLUSTER, cluster_control_planes=[{"host": "new", "name": "new", "address": "10.77.0.99"}]
-    )
+    grown = {**CLUSTER, "cluster_etcd_members": [*CLUSTER["cluster_etcd_members"], NEW]}
+    role = Role("control_plane", **grown, cluster_control_planes=[NEW])
     role.variables["ansible_search_path"] = [str(role.path)]
     assert documents(role)["ClusterConfiguration"] == before
+
+
+def endpoints(role: Role, variable: str) -> list[str]:
+    role.variables["ansible_search_path"] = [str(role.path)]
+    found = {document["kind"]: document for document in yaml.safe_load_all(role.value(variable))}
+    return list(found["ClusterConfiguration"]["etcd"]["external"]["endpoints"])
+
+
+def test_an_api_server_asks_the_member_beside_it() -> None:
+    everywhere = [f"https://10.77.0.1{n}:2379" for n in (1, 2, 3)]
+    assert endpoints(site("defaults"), "__control_plane_config") == ["https://10.77.0.11:2379"]
+    assert endpoints(site("defaults"), "__control_plane_cluster_config") == everywhere
+    elsewhere = Role("control_plane", **{**CLUSTER, "cluster_address": "10.77.0.99"})
+    assert endpoints(elsewhere, "__control_plane_config") == everywhere
 
 
 def test_a_changed_policy_is_a_changed_pod() -> None:
