@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision import sandbox
+from provision import sandbox, state
 from tests.e2e.site import Call, provision
 from tests.e2e.test_upgrade import TARGET, bundle_of
 from tests.machines import Machines
@@ -17,7 +17,7 @@ def upgraded(machines: Machines) -> Call:
     if sandbox.overlay_for(site):
         served = provision("sandbox", "up", "--bundle", bundle_of(TARGET), "-i", site)
         assert served.code == 0, served.text
-    return provision("upgrade", "--to", TARGET, "--yes", "-i", site)
+    return provision("upgrade", "--to", TARGET, "--batch", "2", "--yes", "-i", site)
 
 
 def test_kubelets_and_the_api_are_of_the_new_version(machines: Machines, upgraded: Call) -> None:
@@ -37,9 +37,17 @@ def test_so_is_the_rest(machines: Machines) -> None:
 
 @pytest.mark.usefixtures("upgraded")
 def test_every_machine_is_a_ready_node_and_takes_pods(machines: Machines) -> None:
-    assert machines.ready_nodes("cp1") == {"cp1", "w1"}
+    assert machines.ready_nodes("cp1") == {"cp1", "w1", "w2"}
     nodes = machines.kubectl("cp1", "get nodes")["items"]
     assert not [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")]
+
+
+def test_the_workers_of_a_batch_go_together(machines: Machines, upgraded: Call) -> None:
+    records = state.History.of(machines.site.path).records()
+    run = next(each.as_dict() for each in records if each.number == upgraded.document["run"])["result"]["timeline"]
+    tasks = [task["task"] for task in run["tasks"]]
+    begins = {name: {tasks[place]: start for place, start, *_ in bars} for name, bars in run["hosts"].items()}
+    assert begins["w2"]["Drain | Take the Pods off the node"] < begins["w1"]["Back | Let pods come again"]
 
 
 @pytest.mark.usefixtures("upgraded")
