@@ -26,20 +26,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         given, source = self._task.args.get("directory"), str(self._task.args["path"])
         directory = Path(given).expanduser() if given else backups.home() / str(self._task.args["cluster"])
         target = directory / Path(source).name
-        part = target.with_name(f".{target.name}.part")
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.touch(mode=0o600)
-            self._fetch(source, part, task_vars)
-            part.chmod(0o600)
-            backups.read(part).verify()
-            part.rename(target)
+            with backups.arriving(target) as part:
+                self._fetch(source, part, task_vars)
         except (OSError, ProvisionError) as error:
             raise AnsibleActionFail(
                 f"the backup is on the host, and could not be brought to {target}: {error}"
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
         return {"changed": True, "backup": str(target), "provision_backup": dict(backups.read(target).manifest)}
 
     def _fetch(self, source: str, target: Path, task_vars: dict[str, Any] | None) -> None:

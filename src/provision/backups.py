@@ -14,6 +14,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -189,6 +190,24 @@ def read(path: Path) -> Backup:
     if manifest.get("format") != FORMAT or missing:
         raise _damaged(path, f"its manifest is not of the form {FORMAT}")
     return Backup(path, manifest, parts)
+
+
+@contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """A file of this user alone for a backup that arrives; once it is verified, it is `target`.
+
+    Raises PreflightRefused when it is not whole, OSError when it cannot be kept.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.touch(mode=0o600)
+        yield part
+        part.chmod(0o600)
+        read(part).verify()
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def private_place() -> Path:

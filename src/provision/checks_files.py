@@ -9,9 +9,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from provision import catalog, material
+from provision import catalog, material, s3
 from provision.errors import InvalidInput, Location
 from provision.inventory import Site
+from provision.inventory_reader import ENCRYPTED
 from provision.paths import cache_home
 
 Problems = Iterator[InvalidInput]
@@ -145,6 +146,18 @@ def _missing(
     return files + images
 
 
+def object_storage(site: Site) -> Problems:
+    """Backups can be uploaded with what the site names."""
+    values = [str(site.setting(f"backup_s3_{name}") or "") for name in ("url", "region", "credentials")]
+    if not values[0] or any(value == ENCRYPTED or "{{" in value for value in values):
+        return
+    try:
+        s3.of_site(site)
+    except InvalidInput as error:
+        where = site.location_of(error.message.partition(":")[0], "backup_s3_url")
+        yield InvalidInput(error.message, hint=error.hint, location=where)
+
+
 def inventory_twice(site: Site) -> Problems:
     """In an INI file the last of two lines for the same thing wins silently; in YAML Ansible itself refuses them."""
     if site.path.suffix in (".yml", ".yaml", ".json"):
@@ -178,4 +191,4 @@ def _ini_assignments(text: str) -> Iterator[tuple[str, str, str, int]]:
                 yield host, name, value, number
 
 
-ALL = (keys, bundle_and_mirror, inventory_twice)
+ALL = (keys, bundle_and_mirror, object_storage, inventory_twice)

@@ -87,7 +87,7 @@ def notices(site: Site) -> tuple[str, ...]:
     untouched = [host.name for host in site.hosts if host.groups and not set(host.groups) & set(OWN_GROUPS)]
     if untouched:
         found.append(f"{', '.join(untouched)}: in no group of ours, left alone")
-    return (*found, *_vip_notices(site), *_workload_notices(site), *_etcd_notices(site))
+    return (*found, *_vip_notices(site), *_workload_notices(site), *_etcd_notices(site), *_upload_notices(site))
 
 
 def _workload_notices(site: Site) -> Iterator[str]:
@@ -107,6 +107,12 @@ def _workload_notices(site: Site) -> Iterator[str]:
 def _etcd_notices(site: Site) -> Iterator[str]:
     """A cluster passes through an even number when members come and go; a new one with it is refused."""
     return (f"{problem.message}; {problem.hint}" for problem in checks.even_etcd(site))
+
+
+def _upload_notices(site: Site) -> Iterator[str]:
+    """Backups are encrypted and digests are signed, so without TLS none is read or changed; it can be held back."""
+    if str(site.setting("backup_s3_url") or "").startswith("http:"):
+        yield f"{site.location_of('backup_s3_url')}: backup_s3_url is http: who is on the way sees and can stop uploads"
 
 
 def _vip_notices(site: Site) -> Iterator[str]:

@@ -198,6 +198,28 @@ def test_a_missing_mount_is_not_filled(program: Any, made: Path, tmp_path: Path)
         program.copy(str(made), str(tmp_path / "mnt"))
 
 
+def test_a_place_that_fails_does_not_keep_the_backup_from_another(
+    program: Any, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, uploader, copies = tmp_path / "s3.json", tmp_path / "provision-s3", tmp_path / "copies"
+    told.write_text('{"secret": "hunter2"}')
+    uploader.write_text(f'#!/bin/sh\ncat > {tmp_path}/given\necho "$*" > {tmp_path}/words\n')
+    uploader.chmod(0o755)
+    monkeypatch.setattr(program, "S3", str(uploader))
+    settings = {"copies": str(copies), "s3": str(told), "keep": 3}
+
+    with pytest.raises(program.BackupError, match="is it mounted"):
+        program.spread(str(made), settings, "prod-cp1-")
+    assert (tmp_path / "given").read_text() == told.read_text()
+    assert (tmp_path / "words").read_text() == f"put {made}\n"
+    copies.mkdir()
+    uploader.write_text("#!/bin/sh\necho '403 AccessDenied' >&2\nexit 1\n")
+    with pytest.raises(program.BackupError, match=r"^the backup is made, but not uploaded: .* 403 AccessDenied$"):
+        program.spread(str(made), settings, "prod-cp1-")
+    assert [path.name for path in copies.iterdir()] == [made.name]
+    program.spread(str(made), {"copies": "", "s3": "", "keep": 3}, "prod-cp1-")
+
+
 def test_a_snapshot_is_asked_of_members_that_answer(
     program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

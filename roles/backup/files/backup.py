@@ -27,6 +27,7 @@ import time
 
 FORMAT = "provision-backup/1"
 SETTINGS = "/etc/kubernetes/provision/backup/settings.json"
+S3 = "/usr/local/libexec/provision-s3"
 PIECE = 64 * 1024 * 1024
 MEMORY = "/run"
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -219,6 +220,34 @@ def copy(path, directory):
         raise BackupError(f"{path} is made, but not its copy: {error}") from error
 
 
+def upload(path, told):
+    """Put the backup into object storage, as the file `told` says: it is secret, and goes through a pipe."""
+    with open(told, "rb") as stream:
+        data = stream.read()
+    try:
+        run([S3, "put", path], data)
+    except BackupError as error:
+        raise BackupError(f"the backup is made, but not uploaded: {error}") from error
+
+
+def spread(path, settings, prefix):
+    """Bring the backup to the further places. Raises BackupError when one did not take it; the others have it then."""
+    problems = []
+    try:
+        if settings["copies"]:
+            copy(path, settings["copies"])
+            prune(settings["copies"], prefix, settings["keep"])
+    except BackupError as error:
+        problems.append(str(error))
+    try:
+        if settings["s3"]:
+            upload(path, settings["s3"])
+    except BackupError as error:
+        problems.append(str(error))
+    if problems:
+        raise BackupError("; ".join(problems))
+
+
 def make(settings):
     """Make one backup and remove the oldest; returns what main prints."""
     directory, moment = settings["directory"], time.gmtime()
@@ -231,9 +260,7 @@ def make(settings):
         about = head(settings, moment, snapshot(alive, path), path)
         manifest = write(target, settings, about, path)
     removed = prune(directory, prefix, settings["keep"])
-    if settings["copies"]:
-        copy(target, settings["copies"])
-        prune(settings["copies"], prefix, settings["keep"])
+    spread(target, settings, prefix)
     return {"path": target, "manifest": manifest, "removed": removed}
 
 

@@ -28,7 +28,10 @@ To = Annotated[
     Path | None, typer.Option("--to", metavar="DIR", help="Bring it there; by default to your state directory.")
 ]
 File = Annotated[
-    Path | None, typer.Argument(metavar="[BACKUP]", help="The backup; by default your newest one of this cluster.")
+    str | None,
+    typer.Argument(
+        metavar="[BACKUP]", help="The backup, a file or its URL in S3; by default your newest of this cluster."
+    ),
 ]
 Key = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The recipient's key; by default your own.")]
 
@@ -87,12 +90,14 @@ def restore(
         provision restore -i site.ini --plan
 
         provision restore -i site.ini /mnt/backups/prod-cp1-20260101T020000Z.backup --key key.pem --yes prod
+
+        provision restore -i site.ini https://s3.example.com/backups/prod/prod-cp1-20260101T020000Z.backup
     """
     from provision import backups
 
     inputs = {}
     if not resume:
-        inputs["run_backup_file"] = str((file or _newest(inventory)).expanduser().absolute())
+        inputs["run_backup_file"] = str(_chosen(inventory, file).expanduser().absolute())
     if key or not resume:
         inputs["run_backup_key"] = str((key or backups.default_key()).expanduser().absolute())
     finish(
@@ -109,11 +114,18 @@ def restore(
     )
 
 
-def _newest(inventory: Path) -> Path:
-    """The operator's newest backup of the site's cluster."""
-    from provision import backups, workflows
+def _chosen(inventory: Path, file: str | None) -> Path:
+    """The backup that was named, fetched when it is a URL; else the operator's newest of the site's cluster."""
+    from provision import backups, s3, workflows
 
-    name = str(workflows.validated(inventory).setting("cluster_name"))
+    if file and "://" not in file:
+        return Path(file)
+    site = workflows.validated(inventory)
+    if file:
+        fetched = s3.fetch(file, site)
+        render.info(f"fetched to {fetched}")
+        return fetched
+    name = str(site.setting("cluster_name"))
     found = next(backups.known(name), None)
     if found is None:
         raise PreflightRefused(

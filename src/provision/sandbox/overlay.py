@@ -57,9 +57,14 @@ _MACHINE_NODE = {
 }
 
 
+# The backups of a sandbox would be taken for those of the real cluster.
+_NO_UPLOAD = {"backup_s3_url": ""}
+
+
 def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost], *, machines: bool = False) -> None:
     """Write the overlay for the site's hosts (not for spare machines, which the site does not know)."""
-    settings = {**_connection(sandbox), **(_MACHINE_NODE if machines else _CONTAINER_NODE), **_bundle(sandbox)}
+    kind = _MACHINE_NODE if machines else _CONTAINER_NODE
+    settings = {**_connection(sandbox), **kind, **_NO_UPLOAD, **_bundle(sandbox)}
     addresses = {node.name: node.address for node in sandbox.nodes}
     each = {host: _for_host(settings, addresses[host.name]) for host in hosts}
     named = {host.name: values for host, values in each.items()}

@@ -10,7 +10,7 @@ from typing import Any
 from tests.contract.rules.roles import without_comments
 from tests.contract.rules.source import Role, Task, roles
 
-SECRETIVE = frozenset({"secret_files", "backup_open", "etcd_certificates", "kubeadm_pki", "kubeadm_token"})
+SECRETIVE = frozenset({"secret_files", "backup_open", "backup_s3", "etcd_certificates", "kubeadm_pki", "kubeadm_token"})
 """Modules that are given secrets or return them."""
 
 
