@@ -16,7 +16,10 @@ options:
   watch: {description: Files that the unit reads at its start., type: list, elements: str, default: []}
   on_change: {description: What a newer file demands., type: str, choices: [restart, reload, none], default: restart}
   pending: {description: In check mode, whether a file in O(watch) would change., type: bool, default: false}
-  ready: {description: "What answers when the unit works: one of C(tcp), C(unix), C(http), C(command).", type: dict}
+  ready:
+    description: >-
+      What answers when the unit works: one of C(tcp), C(unix), C(http), C(command). C(also) has to answer besides.
+    type: dict
   timeout: {description: Seconds to wait for O(ready)., type: int, default: 60}
 attributes:
   check_mode:
@@ -149,7 +152,7 @@ def answers(ready):
                 return (done.stderr or done.stdout).strip()[-300:]
     except (OSError, urllib.error.URLError, subprocess.TimeoutExpired, ValueError) as error:
         return str(error)
-    return None
+    return answers(ready["also"]) if ready.get("also") else None
 
 
 def wait(module, unit):

@@ -31,6 +31,13 @@ def etcd(count: int = 3, **options: Any) -> Role:
     return Role("etcd", **(inputs | options))
 
 
+@pytest.mark.parametrize("ready", [True, False, None])
+def test_a_member_is_done_when_the_api_server_beside_it_is(ready: bool | None) -> None:
+    reader = etcd(cluster_host={"kubernetes": {"api_ready": ready}}).value("__etcd_reader")
+    assert bool(reader) is bool(ready)
+    assert reader.get("http") in ("https://127.0.0.1:6443/readyz", None)
+
+
 def environment(text: str) -> dict[str, str]:
     """The variables of an environment file, as systemd reads it."""
     pairs = (line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))

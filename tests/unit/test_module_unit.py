@@ -105,3 +105,10 @@ def test_readiness_tells_why_not() -> None:
     assert unit.answers({"command": ["false"]}) is not None
     assert unit.answers({"command": ["true"]}) is None
     assert "refused" in str(unit.answers({"tcp": "127.0.0.1:1"}))
+
+
+def test_what_has_to_answer_besides_is_waited_for_too(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    own = {"command": ["test", "-e", str(tmp_path / "there")]}
+    assert unit.answers({**own, "also": {}}) is None
+    assert "missing" in unit.answers({**own, "also": {"command": ["cat", str(tmp_path / "missing")]}})
