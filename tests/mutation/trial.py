@@ -100,12 +100,15 @@ def failing_already(role: str, project: Path) -> list[str]:
         return failures(copy, tests_of(copy, role), all_of_them=True)
 
 
-def try_cheaply(mutant: Mutant, project: Path, without: Sequence[str]) -> Verdict:
-    """Break a copy of the project and run the role's cheap tests in it, but those `without`, which fail anyway."""
+def caught_cheaply(mutant: Mutant, project: Path, without: Sequence[str]) -> str:
+    """Break a copy of the project and run the role's cheap tests in it, but those `without`, which fail anyway.
+
+    Returns the first that fails, as plain text: this process has forgotten what a Verdict is.
+    """
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = copy_of(project, Path(directory).resolve())
         mutant.apply(copy)
-        return Verdict(mutant, next(iter(failures(copy, tests_of(copy, mutant.role), without=without)), ""))
+        return next(iter(failures(copy, tests_of(copy, mutant.role), without=without)), "")
 
 
 def try_scenario(mutant: Mutant, project: Path) -> Verdict:
