@@ -31,6 +31,18 @@ BREAKS: tuple[tuple[Rule, Mutation, str], ...] = (
         task("unit: {name: x.service, watch: [/x], enabled: false}"),
         "does not start at boot",
     ),
+    (wiring.services_are_waited_for, task("unit: {name: x.service, watch: [/x]}"), "x.service is not waited for"),
+    (wiring.restarts_are_planned, task("unit: {name: x.service, watch: [/x]}"), "does not tell that it restarts"),
+    (wiring.what_runs_is_stopped, task("converge: {units: [{name: x.service}]}"), "x.service is never stopped"),
+    (
+        wiring.secrets_stay_secret,
+        lambda project: [
+            task("secret_files: {paths: [/x]}\n  no_log: true\n  register: __host_x")(project),
+            append("roles/host/vars/main.yml", '__host_y: "{{ __host_x.contents }}"')(project),
+            task('files: {items: "{{ __host_y }}"}')(project),
+        ],
+        "is given what a silent task returned",
+    ),
     (
         wiring.written_services_are_run,
         lambda project: [

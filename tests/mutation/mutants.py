@@ -68,7 +68,8 @@ def _task_removed(lines: Sequence[str]) -> Iterator[Change]:
 
 def _unit_not_enabled(lines: Sequence[str]) -> Iterator[Change]:
     for index, line in enumerate(lines[:-1]):
-        if re.fullmatch(r" +unit:", line):
+        rest = lines[index + 1 : index + 4]
+        if re.fullmatch(r" +unit:", line) and not any("state: absent" in each for each in rest):
             indent = " " * (len(line) - len(line.lstrip()) + 2)
             yield index, 1, [line, f"{indent}enabled: false"]
 

@@ -119,6 +119,18 @@ def endpoints(role: Role, variable: str) -> list[str]:
     return list(found["ClusterConfiguration"]["etcd"]["external"]["endpoints"])
 
 
+def test_keys_are_for_root_alone() -> None:
+    role = site("defaults")
+    role.variables["__control_plane_shared"] = {"contents": {"/etc/kubernetes/pki/ca.crt": "", "/x/ca.key": ""}}
+    role.variables["__control_plane_etcd"] = {"contents": dict.fromkeys(role.value("__control_plane_etcd_files"), "")}
+    for items in ("__control_plane_secret_files", "__control_plane_etcd_secret_files"):
+        found = role.value(items)
+        assert found
+        for item in found:
+            assert item["secret"] is True
+            assert item["mode"] == ("0644" if item["dest"].endswith(".crt") else "0600"), item["dest"]
+
+
 def test_an_api_server_asks_the_member_beside_it() -> None:
     everywhere = [f"https://10.77.0.1{n}:2379" for n in (1, 2, 3)]
     assert endpoints(site("defaults"), "__control_plane_config") == ["https://10.77.0.11:2379"]

@@ -33,6 +33,14 @@ _MEMBER: Mapping[str, Any] = {
     "cluster_node_name": "m1",
     "cluster_address": "10.77.0.11",
 }
+_BACKUP: Mapping[str, Any] = {
+    **_MEMBER,
+    "cluster_name": "kubernetes",
+    "cluster_version": "1.36.4",
+    "cluster_etcd_members": [{"host": "m1", "name": "m1", "address": "10.77.0.11"}],
+    "__backup_site": {"cluster_domain": "cluster.local"},
+    "__backup_recipient": {"certificate": "-----BEGIN CERTIFICATE-----\n"},
+}
 OF: Mapping[str, Callable[[], Role]] = {
     "containerd": lambda: containerd(cluster_mirror_registry="10.77.0.1:5000"),
     "control_plane": lambda: test_control_plane.site(next(iter(test_control_plane.SITES))),
@@ -44,7 +52,7 @@ OF: Mapping[str, Callable[[], Role]] = {
     "mirror": mirror,
     "network": network,
     "node": lambda: Role("node", **_MEMBER),
-    "backup": lambda: Role("backup", **_MEMBER, cluster_name="kubernetes"),
+    "backup": lambda: Role("backup", **_BACKUP),
 }
 """Roles as their render tests set them."""
 
@@ -88,7 +96,7 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, str):
         return str(value) if len(value) < _LONG else f"a text of {len(value.splitlines())} lines"
-    return value
+    return int(value) if type(value).__name__ == "_AnsibleTaggedInt" else value
 
 
 @pytest.mark.parametrize("name", OF)
