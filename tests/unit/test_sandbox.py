@@ -188,7 +188,7 @@ def test_the_overlay_wins_over_group_and_host_vars(engine: _Engine, site: Path) 
     write_site(
         site.parent,
         files={
-            "group_vars/all.yml": "cluster_network_provider: cilium\nansible_user: everyone\nbackup_s3_url: https://s3/b\n",
+            "group_vars/all.yml": "cluster_network_provider: cilium\nansible_user: everyone\nbackup_s3_url: https://s3/b\nbackup_directory: /mnt\n",
             "host_vars/node1.yml": "ansible_user: someone\nansible_port: 2222\n",
         },
     )
@@ -200,7 +200,7 @@ def test_the_overlay_wins_over_group_and_host_vars(engine: _Engine, site: Path) 
         assert host.vars["ansible_user"] == "root"
         assert host.vars["ansible_port"] == 22
         assert host.vars["cluster_network_provider"] == "routed"
-        assert host.vars["backup_s3_url"] == ""
+        assert (host.vars["backup_s3_url"], host.vars["backup_directory"]) == ("", "")
         assert host.vars["ansible_ssh_private_key_file"] == str(made.key)
 
 

@@ -57,14 +57,14 @@ _MACHINE_NODE = {
 }
 
 
-# The backups of a sandbox would be taken for those of the real cluster.
-_NO_UPLOAD = {"backup_s3_url": ""}
+# In a bucket a sandbox's backups would be taken for those of the real cluster; the site's mounts are not there.
+_NO_COPIES = {"backup_s3_url": "", "backup_directory": ""}
 
 
 def write_overlay(sandbox: Sandbox, hosts: Iterable[SiteHost], *, machines: bool = False) -> None:
     """Write the overlay for the site's hosts (not for spare machines, which the site does not know)."""
     kind = _MACHINE_NODE if machines else _CONTAINER_NODE
-    settings = {**_connection(sandbox), **kind, **_NO_UPLOAD, **_bundle(sandbox)}
+    settings = {**_connection(sandbox), **kind, **_NO_COPIES, **_bundle(sandbox)}
     addresses = {node.name: node.address for node in sandbox.nodes}
     each = {host: _for_host(settings, addresses[host.name]) for host in hosts}
     named = {host.name: values for host, values in each.items()}
