@@ -188,7 +188,8 @@ def test_the_overlay_wins_over_group_and_host_vars(engine: _Engine, site: Path) 
     write_site(
         site.parent,
         files={
-            "group_vars/all.yml": "cluster_network_provider: cilium\nansible_user: everyone\nbackup_s3_url: https://s3/b\nbackup_directory: /mnt\n",
+            "group_vars/all.yml": "cluster_network_provider: cilium\nansible_user: everyone\n"
+            "backup_s3_url: https://s3/b\nbackup_directory: /mnt\n",
             "host_vars/node1.yml": "ansible_user: someone\nansible_port: 2222\n",
         },
     )
