@@ -113,16 +113,26 @@ def caught_cheaply(mutant: Mutant, project: Path, without: Sequence[str]) -> str
 
 def try_scenario(mutant: Mutant, project: Path) -> Verdict:
     """Break a copy of the project and run the role's Molecule scenario in it: real nodes, minutes."""
+    return Verdict(mutant, failing_step(mutant.role, project, mutant))
+
+
+def failing_step(role: str, project: Path, mutant: Mutant | None = None) -> str:
+    """The step of the role's scenario that fails in a copy of the project, broken by the mutant; empty when none does."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = copy_of(project, Path(directory).resolve())
-        mutant.apply(copy)
-        scenario = f"role_{mutant.role}"
-        molecule = Path(sys.executable).with_name("molecule")
+        if mutant:
+            mutant.apply(copy)
+        # Molecule looks for its own settings at the root of a git repository, which the copy is not.
+        settings = ["--base-config", copy / ".config/molecule/config.yml"]
         done = subprocess.run(
-            [molecule, "test", "-s", scenario],
+            [Path(sys.executable).with_name("molecule"), *settings, "test", "-s", f"role_{role}"],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy / "src")},
+            env={**os.environ, "PYTHONPATH": str(copy / "src"), "NO_COLOR": "1"},
             capture_output=True,
+            text=True,
             check=False,
         )
-        return Verdict(mutant, f"molecule/{scenario}" if done.returncode else "")
+        if done.returncode == 0:
+            return ""
+        step = re.search(r"➜ (\w+): Executed: Failed", done.stdout + done.stderr)
+        return f"molecule/role_{role}: {step[1] if step else 'failed'}"
