@@ -117,7 +117,7 @@ def try_scenario(mutant: Mutant, project: Path) -> Verdict:
 
 
 def failing_step(role: str, project: Path, mutant: Mutant | None = None) -> str:
-    """The step of the role's scenario that fails in a copy of the project, broken by the mutant; empty when none does."""
+    """The step of the role's scenario that fails in a copy of the project, broken by a mutant; empty when none does."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = copy_of(project, Path(directory).resolve())
         if mutant:
