@@ -113,11 +113,11 @@ def caught_cheaply(mutant: Mutant, project: Path, without: Sequence[str]) -> str
 
 def try_scenario(mutant: Mutant, project: Path) -> Verdict:
     """Break a copy of the project and run the role's Molecule scenario in it: real nodes, minutes."""
-    return Verdict(mutant, failing_step(mutant.role, project, mutant))
+    return Verdict(mutant, "" if scenario_passes(mutant.role, project, mutant) else f"molecule/role_{mutant.role}")
 
 
-def failing_step(role: str, project: Path, mutant: Mutant | None = None) -> str:
-    """The step of the role's scenario that fails in a copy of the project, broken by a mutant; empty when none does."""
+def scenario_passes(role: str, project: Path, mutant: Mutant | None = None) -> bool:
+    """Whether the role's scenario passes in a copy of the project, which the mutant has broken when there is one."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = copy_of(project, Path(directory).resolve())
         if mutant:
@@ -127,12 +127,8 @@ def failing_step(role: str, project: Path, mutant: Mutant | None = None) -> str:
         done = subprocess.run(
             [Path(sys.executable).with_name("molecule"), *settings, "test", "-s", f"role_{role}"],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy / "src"), "NO_COLOR": "1"},
+            env={**os.environ, "PYTHONPATH": str(copy / "src")},
             capture_output=True,
-            text=True,
             check=False,
         )
-        if done.returncode == 0:
-            return ""
-        step = re.search(r"➜ (\w+): Executed: Failed", done.stdout + done.stderr)
-        return f"molecule/role_{role}: {step[1] if step else 'failed'}"
+        return done.returncode == 0

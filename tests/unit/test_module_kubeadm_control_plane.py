@@ -116,25 +116,28 @@ def test_what_does_not_come_up_is_put_back(run: ModuleRunner, tmp_path: Path, mo
     assert (plane.text("kube-apiserver"), plane.applied.read_text()) == ("kube-apiserver 1\n", OLD)
 
 
-def test_the_other_two_wait_for_the_api_server(
-    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("broken", "waited", "left"),
+    [
+        # The other two are not touched before the API server works, and put back together.
+        ("kube-apiserver", ["kube-apiserver"], ["1", "1", "1"]),
+        ("kube-scheduler", ["kube-apiserver", "kube-controller-manager", "kube-scheduler"], ["2", "1", "1"]),
+    ],
+)
+def test_the_api_server_is_replaced_first_and_the_others_together(
+    run: ModuleRunner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    waited: list[str],
+    left: list[str],
 ) -> None:
     plane = Plane(tmp_path, monkeypatch)
     plane.wanted = {name: f"{name} 2\n" for name in plane.wanted}
-    plane.broken = {"kube-apiserver"}
-    assert call(run, plane, NEW)["failed"]
-    assert plane.waited == ["kube-apiserver"]
-    assert plane.text("kube-scheduler") == "kube-scheduler 1\n"
-
-
-def test_the_other_two_are_put_back_together(
-    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plane = Plane(tmp_path, monkeypatch)
-    plane.wanted = {name: f"{name} 2\n" for name in plane.wanted}
-    plane.broken = {"kube-scheduler"}
-    assert "kube-scheduler does not work" in call(run, plane, NEW)["msg"]
-    assert [plane.text(name)[-2] for name in plane.wanted] == ["2", "1", "1"]
+    plane.broken = {broken}
+    assert f"{broken} does not work" in call(run, plane, NEW)["msg"]
+    assert plane.waited == waited
+    assert [plane.text(name)[-2] for name in plane.wanted] == left
 
 
 def test_nothing_is_touched_while_another_control_plane_is_down(

@@ -36,7 +36,7 @@ class S3Error(Exception):
     """Why a backup was not put or got, in words for the operator."""
 
 
-class Passing(Exception):
+class Transient(Exception):
     """What may be over at the next try."""
 
 
@@ -61,7 +61,7 @@ def signed(settings, method, url, payload, moment):
 
 @contextlib.contextmanager
 def answered(settings, method, name, payload=EMPTY, body=None, headers=None):
-    """The answer to one request, when it is a good one. Raises S3Error, or Passing when the server is at fault."""
+    """The answer to one request, when it is a good one. Raises S3Error, or Transient when the server is at fault."""
     url = urlsplit(f"{settings['url']}/{name}")
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname, url.port, timeout=TIMEOUT, blocksize=PIECE)
@@ -73,7 +73,7 @@ def answered(settings, method, name, payload=EMPTY, body=None, headers=None):
             connection.request(method, url.path, body, {**own, **(headers or {})})
         answer = connection.getresponse()
         if answer.status // 100 != 2:
-            raise (Passing if answer.status >= 500 else S3Error)(said(answer))
+            raise (Transient if answer.status >= 500 else S3Error)(said(answer))
         yield answer
     finally:
         connection.close()
@@ -94,7 +94,7 @@ def patiently(what, attempt):
             attempt()
         except S3Error as error:
             raise S3Error(f"{what}: {error}") from error
-        except (Passing, OSError, http.client.HTTPException) as error:
+        except (Transient, OSError, http.client.HTTPException) as error:
             if pause is None:
                 why = str(error) or type(error).__name__
                 raise S3Error(f"{what}: {why} (tried {len(PAUSES) + 1} times)") from error
@@ -131,7 +131,7 @@ def get(settings, name, path):
         with answered(settings, "GET", name) as answer, open(path, "wb") as stream:
             shutil.copyfileobj(answer, stream, PIECE)
             if answer.length:
-                raise Passing(f"the connection ended {answer.length} bytes early")
+                raise Transient(f"the connection ended {answer.length} bytes early")
 
     patiently(f"GET {settings['url']}/{name}", attempt)
 

@@ -89,12 +89,10 @@ def host_names(ctx: typer.Context, incomplete: str) -> list[str]:
     from provision.inventory import load
 
     site = ctx.params.get("inventory") or os.environ.get("PROVISION_INVENTORY")
+    if not site:
+        return []
     try:
-        return (
-            [host.name for host in load(Path(site).expanduser()).hosts if host.name.startswith(incomplete)]
-            if site
-            else []
-        )
+        return [host.name for host in load(Path(site).expanduser()).hosts if host.name.startswith(incomplete)]
     except ProvisionError:
         return []
 

@@ -116,18 +116,21 @@ class _LostData(_OnNode):
         return f"backed up: {newest}"
 
     def repair(self) -> None:
-        self._plays.drill("disarm", run_hosts=self._hosts)
-        # From here on the old data is what saves the cluster if the restore fails: it stays until that has worked.
+        # From here on the old data is what saves the cluster if something fails: it stays until the restore has worked.
         self._there = False
         inputs = {
             "run_backup_file": str(self._backup),
             "run_backup_key": str(backups.default_key()),
             "run_cluster": self._name,
         }
-        if error := self._plays.run("restore", inputs=inputs).error:
+        try:
+            self._plays.drill("disarm", run_hosts=self._hosts)
+            if failed := self._plays.run("restore", inputs=inputs).error:
+                raise failed
+        except ProvisionError as error:
             kept = f"/var/lib/etcd.drill of {self._hosts}"
             raise ProvisionError(
                 f"the restore did not end well: {error.message}; the data from before is in {kept}",
                 hint=f"again: provision restore -i SITE {self._backup} --yes {self._name}",
-            )
+            ) from error
         self._there = True
