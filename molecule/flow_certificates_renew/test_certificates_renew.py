@@ -33,6 +33,14 @@ def test_the_api_and_etcd_show_the_new_ones(machines: Machines) -> None:
         assert there.split("-----")[2] in shown, path
 
 
+def test_they_are_listed_with_a_year_to_go(machines: Machines) -> None:
+    listed = provision("certificates", "-i", machines.site.path)
+    assert listed.code == 0, listed.text
+    days = {row["host"]: row["days_left"] for row in listed.document["certificates"] if not row["authority"]}
+    assert set(days) == set(machines.group("k8s_cluster"))
+    assert min(days.values()) >= 360
+
+
 @pytest.mark.parametrize("name", ["cp1", "w1"])
 def test_every_machine_is_a_ready_node_that_answers_the_api(machines: Machines, name: str) -> None:
     def answers() -> None:

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from provision import sandbox, state
-from tests.e2e.site import Call, provision
+from tests.e2e.site import Call, eventually, provision
 from tests.e2e.test_upgrade import TARGET, bundle_of
 from tests.machines import Machines
 
+DRAIN = "Drain | Take the Pods off the node"
+
 
 @pytest.fixture(scope="module")
-def upgraded(machines: Machines) -> Call:
-    """How the upgrade ended. The machines are served the new bundle before; those that are no sandbox have theirs."""
-    site = machines.site.path
-    if sandbox.overlay_for(site):
-        served = provision("sandbox", "up", "--bundle", bundle_of(TARGET), "-i", site)
-        assert served.code == 0, served.text
+def site(machines: Machines) -> Path:
+    """The site, whose machines are served the new bundle; those that are no sandbox have theirs."""
+    path = machines.site.path
+    if sandbox.overlay_for(path):
+        done = provision("sandbox", "up", "--bundle", bundle_of(TARGET), "-i", path)
+        assert done.code == 0, done.text
+    return path
+
+
+@pytest.fixture
+def unreached(machines: Machines) -> Iterator[str]:
+    """A worker that goes on with its work and lets nobody log in, for a minute."""
+
+    def closed() -> None:
+        with socket.socket() as door:
+            assert door.connect_ex((machines.address("w2"), 22)) != 0
+
+    for seconds, command in ((60, "systemctl start ssh"), (1, "systemctl stop ssh; pkill sshd")):
+        machines.run("w2", f"systemd-run --on-active={seconds} --timer-property=AccuracySec=100ms sh -c '{command}'")
+    eventually(closed, seconds=10, every=0.1)
+    yield "w2"
+    eventually(lambda: machines.run("w2", "true"), seconds=90)
+
+
+def test_a_machine_that_nobody_reaches_ends_it_before_anything_is_changed(site: Path, unreached: str) -> None:
+    ended = provision("upgrade", "--to", TARGET, "--yes", "-i", site)
+    assert ended.code == 5, ended.text
+    assert unreached in ended.failures
+    assert ended.changes == []
+
+
+@pytest.fixture(scope="module")
+def upgraded(site: Path) -> Call:
+    """How the upgrade ended."""
     return provision("upgrade", "--to", TARGET, "--batch", "2", "--yes", "-i", site)
 
 
@@ -42,12 +76,23 @@ def test_every_machine_is_a_ready_node_and_takes_pods(machines: Machines) -> Non
     assert not [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")]
 
 
-def test_the_workers_of_a_batch_go_together(machines: Machines, upgraded: Call) -> None:
+def begins(machines: Machines, call: Call) -> dict[str, dict[str, float]]:
+    """When each task began on each host, in seconds."""
     records = state.History.of(machines.site.path).records()
-    run = next(each.as_dict() for each in records if each.number == upgraded.document["run"])["result"]["timeline"]
+    run = next(each.as_dict() for each in records if each.number == call.document["run"])["result"]["timeline"]
     tasks = [task["task"] for task in run["tasks"]]
-    begins = {name: {tasks[place]: start for place, start, *_ in bars} for name, bars in run["hosts"].items()}
-    assert begins["w2"]["Drain | Take the Pods off the node"] < begins["w1"]["Back | Let pods come again"]
+    return {name: {tasks[place]: start for place, start, *_ in bars} for name, bars in run["hosts"].items()}
+
+
+def test_the_workers_of_a_batch_go_together(machines: Machines, upgraded: Call) -> None:
+    began = begins(machines, upgraded)
+    assert began["w2"][DRAIN] < began["w1"]["Back | Let pods come again"]
+
+
+def test_images_are_there_before_the_first_machine_is_drained(machines: Machines, upgraded: Call) -> None:
+    began = begins(machines, upgraded)
+    pulled = [began[name]["Fetch | Pull the images that this node's system pods need"] for name in ("cp1", "w1", "w2")]
+    assert max(pulled) < min(tasks[DRAIN] for tasks in began.values() if DRAIN in tasks)
 
 
 @pytest.mark.usefixtures("upgraded")

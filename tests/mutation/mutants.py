@@ -69,7 +69,9 @@ def _task_removed(lines: Sequence[str]) -> Iterator[Change]:
 def _unit_not_enabled(lines: Sequence[str]) -> Iterator[Change]:
     for index, line in enumerate(lines[:-1]):
         rest = lines[index + 1 : index + 4]
-        if re.fullmatch(r" +unit:", line) and not any("state: absent" in each for each in rest):
+        if re.fullmatch(r" +unit:", line) and not any(
+            "state: absent" in each or "state: stopped" in each for each in rest
+        ):
             indent = " " * (len(line) - len(line.lstrip()) + 2)
             yield index, 1, [line, f"{indent}enabled: false"]
 

@@ -111,23 +111,20 @@ def caught_cheaply(mutant: Mutant, project: Path, without: Sequence[str]) -> str
         return next(iter(failures(copy, tests_of(copy, mutant.role), without=without)), "")
 
 
-def try_scenario(mutant: Mutant, project: Path) -> Verdict:
-    """Break a copy of the project and run the role's Molecule scenario in it: real nodes, minutes."""
-    return Verdict(mutant, "" if scenario_passes(mutant.role, project, mutant) else f"molecule/role_{mutant.role}")
-
-
-def scenario_passes(role: str, project: Path, mutant: Mutant | None = None) -> bool:
-    """Whether the role's scenario passes in a copy of the project, which the mutant has broken when there is one."""
+def scenario_passes(scenario: str, project: Path, mutant: Mutant | None = None) -> bool:
+    """Whether a Molecule scenario passes in a copy of the project, which the mutant has broken when there is one."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = copy_of(project, Path(directory).resolve())
         if mutant:
             mutant.apply(copy)
         # Molecule looks for its own settings at the root of a git repository, which the copy is not.
         settings = ["--base-config", copy / ".config/molecule/config.yml"]
+        tools = Path(sys.executable).parent
         done = subprocess.run(
-            [Path(sys.executable).with_name("molecule"), *settings, "test", "-s", f"role_{role}"],
+            [tools / "molecule", *settings, "test", "-s", scenario],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy / "src")},
+            # Flows call `provision` by its name.
+            env={**os.environ, "PYTHONPATH": str(copy / "src"), "PATH": f"{tools}:{os.environ['PATH']}"},
             capture_output=True,
             check=False,
         )

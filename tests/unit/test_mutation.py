@@ -10,6 +10,7 @@ import yaml
 from tests.mutation import trial
 from tests.mutation.mutants import Mutant, mutants_of, sample
 from tests.mutation.report import Report
+from tests.mutation.scenarios import scenarios_of
 from tests.mutation.trial import Verdict
 
 TASKS = """---
@@ -105,6 +106,22 @@ def test_a_role_is_tried_with_its_own_tests() -> None:
     assert tests[0] == "tests/render/test_expected.py::test_what_a_role_writes[etcd]"
     assert "tests/render/test_etcd.py" in tests
     assert "tests/render/test_host.py" not in tests
+
+
+@pytest.mark.parametrize(
+    ("file", "scenarios"),
+    [
+        ("etcd/templates/etcd.env.j2", ["role_etcd"]),
+        ("etcd/tasks/remove.yml", ["role_etcd"]),
+        ("etcd/tasks/add.yml", ["flow_node_add"]),
+        ("backup/tasks/backup.yml", ["flow_backup", "flow_reset", "flow_upgrade"]),
+        ("cluster/tasks/status.yml", ["flow_backup"]),
+    ],
+)
+def test_a_mutant_meets_the_scenarios_that_go_through_it(file: str, scenarios: list[str]) -> None:
+    mutant = Mutant(file.partition("/")[0], "task removed", f"roles/{file}", 1, ("",), ())
+
+    assert scenarios_of(Path(__file__).parents[2], mutant) == scenarios
 
 
 def test_what_survives_for_a_reason_counts_apart() -> None:
