@@ -96,6 +96,15 @@ def test_images_are_there_before_the_first_machine_is_drained(machines: Machines
 
 
 @pytest.mark.usefixtures("upgraded")
+def test_a_worker_reaches_the_api_by_its_own_balancer(machines: Machines) -> None:
+    for name in ("w1", "w2"):
+        assert machines[name].service("haproxy").is_running
+        server = "grep --only-matching 'server: .*' /etc/kubernetes/kubelet.conf"
+        endpoint = machines.run(name, server).split()[-1].removeprefix("https://").partition(":")[0]
+        assert machines.run(name, f"getent ahostsv4 {endpoint}").split()[0] == "127.0.0.1", name
+
+
+@pytest.mark.usefixtures("upgraded")
 def test_a_second_upgrade_changes_nothing_but_makes_its_backup(machines: Machines) -> None:
     again = provision("upgrade", "--to", TARGET, "--yes", "-i", machines.site.path)
     assert again.code == 0, again.text
