@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"takes long; set {FULL}=1 to run it"))
     places = {f"test_{stem}.py": place for place, stem in enumerate(order)}
     items.sort(key=lambda item: places.get(item.path.name, -1) if item.path.parent.name == "e2e" else -1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """What the tests start hears Ctrl-C as in a terminal: a shell's background job, which these may be, ignores it."""
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, found)
 
 
 @pytest.fixture(scope="session")

@@ -130,10 +130,8 @@ def _first_is_new(site: Site, running: subprocess.Popen[bytes]) -> None:
     assert any(pod["spec"]["containers"][0]["image"].endswith(TARGET) for pod in pods)
 
 
-def upgrade(site: Site, version: str) -> Upgraded:
+def upgrade(site: Site) -> Upgraded:
     """Make a cluster of an older version with a workload, and upgrade it in two halves."""
-    bundle_of(version)
-    site.up()
     made = site.provision("cluster", "--yes")
     assert made.code == 0, made.text
     serve(site)
@@ -165,9 +163,10 @@ def late(answer: Answer) -> bool:
 @pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])
 def upgraded(request: pytest.FixtureRequest, bundle: None) -> Iterator[Upgraded]:
     """The upgraded cluster: from the patch before, and in the full tests from the minor version before."""
+    bundle_of(request.param)
     site = new_site("upgrade", QUICK_START, {"cluster_version": request.param})
     for up in running(site):
-        yield upgrade(up, request.param)
+        yield upgrade(up)
 
 
 def test_it_was_interrupted_and_went_on(upgraded: Upgraded) -> None:
