@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "rehearse",
         "kubespray",
         "upgrade",
+        "upgrade_components",
         "cluster",
         "security",
         "status",
