@@ -102,9 +102,13 @@ def answers(address: str) -> bool:
         connection.close()
 
 
-def serve(site: Site) -> None:
+def serve(site: Site, version: str) -> None:
     """Run the workload and wait until it answers."""
-    document = WORKLOAD.format(image=image("agnhost", PATCH), port=NODE_PORT)
+    program = image("agnhost", version)
+    # The bundle that nodes are served afterwards may have another one.
+    for name in site.names:
+        site.run(name, f"crictl pull {program}")
+    document = WORKLOAD.format(image=program, port=NODE_PORT)
     site.kubectl("apply -f -", document=document)
     site.kubectl("rollout status deployment/shop --timeout=120s")
 
@@ -130,11 +134,11 @@ def _first_is_new(site: Site, running: subprocess.Popen[bytes]) -> None:
     assert any(pod["spec"]["containers"][0]["image"].endswith(TARGET) for pod in pods)
 
 
-def upgrade(site: Site) -> Upgraded:
+def upgrade(site: Site, version: str) -> Upgraded:
     """Make a cluster of an older version with a workload, and upgrade it in two halves."""
     made = site.provision("cluster", "--yes")
     assert made.code == 0, made.text
-    serve(site)
+    serve(site, version)
     site.up("--bundle", str(bundle_of(TARGET)))
     worker = site.address(next(name for name in site.names if name not in site.control_planes))
     with Prober(f"{site.network}.10", 8443) as api, Series(lambda: answers(worker)) as shop:
@@ -166,7 +170,7 @@ def upgraded(request: pytest.FixtureRequest, bundle: None) -> Iterator[Upgraded]
     bundle_of(request.param)
     site = new_site("upgrade", QUICK_START, {"cluster_version": request.param})
     for up in running(site):
-        yield upgrade(up)
+        yield upgrade(up, request.param)
 
 
 def test_it_was_interrupted_and_went_on(upgraded: Upgraded) -> None:

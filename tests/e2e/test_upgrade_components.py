@@ -47,7 +47,7 @@ def older_project(directory: Path) -> Path:
         digests = catalog["cluster_components"][name]["artifact"]["sha256"]
         digests[version] = digests[catalog["cluster_releases"][TARGET][name]]
         catalog["cluster_releases"][TARGET][name] = version
-    file.write_text(yaml.safe_dump(catalog))
+    file.write_text(yaml.safe_dump(catalog, sort_keys=False))
     return project
 
 
