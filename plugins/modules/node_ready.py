@@ -15,8 +15,8 @@ options:
   nodes: {description: Each has C(name) and C(address)., type: list, elements: dict, required: true}
   address: {description: Address of the API server of this host., type: str, required: true}
   version:
-    description: The version that the kubelets have to report, such as 1.36.4; empty for any. It is waited for while API
-      servers restart as well.
+    description: The version that the kubelets have to report, such as 1.36.4; empty for any. Their static pods have to
+      be those that these kubelets want, and ready. It is waited for while API servers restart as well.
     type: str
     default: ""
   approver: {description: The program that approves., type: path, default: /usr/local/libexec/provision-csr-approver}
@@ -52,6 +52,7 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
     ADMIN,
     PKI,
     KubeadmError,
+    api_get,
     endpoint,
     nodes,
     run,
@@ -72,9 +73,9 @@ def certificate_missing(address):
     return None
 
 
-def not_ready(node):
-    """Why a Node object is not ready, or None."""
-    for condition in node.get("status", {}).get("conditions", []):
+def not_ready(thing):
+    """Why a Node or a Pod is not ready, or None."""
+    for condition in thing.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready":
             return None if condition["status"] == "True" else f"not ready: {condition.get('message', '')}"
     return "not reported yet"
@@ -84,6 +85,29 @@ def outdated(node, version):
     """Why a Node object does not report the wanted version, or None."""
     reported = node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")
     return f"still reports {reported or 'no version'}" if version and reported != f"v{version}" else None
+
+
+def unsettled(name, server):
+    """Why the static pods of a node are not yet those that its kubelet wants, or None.
+
+    A kubelet of another minor version gives every static pod another identity: some time after it is ready it stops
+    the API server that works, and starts it again.
+    """
+    listed = api_get(f"/api/v1/nodes/{name}/proxy/pods", server) or {}
+    wanted = {_name(pod): _note(pod, "hash") for pod in listed.get("items") or () if _note(pod, "source") == "file"}
+    shown = api_get(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}", server)["items"]
+    there = {_name(pod): _note(pod, "hash") for pod in shown if _note(pod, "mirror")}
+    late = {pod for pod in wanted.keys() | there.keys() if wanted.get(pod) != there.get(pod)}
+    late |= {_name(pod) for pod in shown if _note(pod, "mirror") and not_ready(pod)}
+    return f"starts its static pods again: {', '.join(sorted(late))}" if late else None
+
+
+def _name(pod):
+    return pod["metadata"]["name"]
+
+
+def _note(pod, word):
+    return pod["metadata"].get("annotations", {}).get(f"kubernetes.io/config.{word}", "")
 
 
 class Waiting:
@@ -120,7 +144,10 @@ class Waiting:
         by_reason = {}
         for name in self.todo:
             node = known.get(name, {})
-            by_reason.setdefault(without[name] or outdated(node, self.version) or not_ready(node), []).append(name)
+            reason = without[name] or outdated(node, self.version) or not_ready(node)
+            if self.version and not reason:
+                reason = unsettled(name, self.server)
+            by_reason.setdefault(reason, []).append(name)
         done = by_reason.pop(None, [])
         self.todo = {name: address for name, address in self.todo.items() if name not in done}
         return "; ".join(f"{', '.join(names)} {reason}" for reason, names in by_reason.items()) or None

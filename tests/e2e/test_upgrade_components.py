@@ -23,8 +23,8 @@ from provision.bundle.debian import Deb
 from provision.catalog import load
 from provision.drills.probe import Answer, Prober, reasons
 from tests.e2e.conftest import QUICK_START
-from tests.e2e.site import ROOT, Call, Site, new_site, provision
-from tests.e2e.test_upgrade import TARGET, bundle_of, failed
+from tests.e2e.site import ROOT, Call, Site, eventually, new_site, provision
+from tests.e2e.test_upgrade import TARGET, bundle_of
 from tests.mutation.trial import copy_of
 
 pytestmark = pytest.mark.full
@@ -94,6 +94,8 @@ class Upgraded:
     plan: Call
     run: Call
     api: list[Answer]
+    gap: float
+    """The longest time without an answer of the API meanwhile, in seconds."""
 
 
 def versions(site: Site) -> dict[str, set[str]]:
@@ -101,7 +103,7 @@ def versions(site: Site) -> dict[str, set[str]]:
     nodes = json.loads(site.kubectl("get nodes -o json"))["items"]
     members = json.loads(site.run(site.control_planes[0], f"{ETCDCTL} endpoint status --cluster --write-out json"))
     return {
-        "containerd": {node["status"]["nodeInfo"]["containerRuntimeVersion"].rpartition("v")[2] for node in nodes},
+        "containerd": {node["status"]["nodeInfo"]["containerRuntimeVersion"].rpartition("/")[2] for node in nodes},
         "etcd": {member["Status"]["version"] for member in members},
         **{
             name: {site.run(host, f"dpkg-query -Wf '${{Version}}' {name}") for host in site.control_planes}
@@ -130,7 +132,7 @@ def upgraded(bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         plan = site.provision("upgrade", "--to", TARGET, "--plan")
         with Prober(f"{site.network}.10", 8443) as api:
             run = site.provision("upgrade", "--to", TARGET, "--yes")
-        yield Upgraded(site, before, plan, run, api.answers)
+        yield Upgraded(site, before, plan, run, api.answers, api.gap)
     finally:
         site.down()
 
@@ -141,21 +143,29 @@ def test_the_cluster_was_made_of_the_older_ones(upgraded: Upgraded) -> None:
 
 def test_everything_runs_the_newer_ones(upgraded: Upgraded) -> None:
     assert upgraded.run.code == 0, upgraded.run.text
-    found, release = versions(upgraded.site), load().release(TARGET)
-    assert {name: found[name] for name in OLDER} == {name: {release[name]} for name in OLDER}
+    release = load().release(TARGET)
+
+    def newest() -> None:
+        found = versions(upgraded.site)
+        assert {name: found[name] for name in OLDER} == {name: {release[name]} for name in OLDER}
+
+    # A kubelet tells of a new containerd with its next report.
+    eventually(newest, seconds=30)
+    found = versions(upgraded.site)
     assert all(version.endswith(NEWER) for name in BALANCERS for version in found[name]), found
 
 
-def test_the_plan_had_said_so(upgraded: Upgraded) -> None:
+def test_the_plan_had_named_what_the_catalog_names(upgraded: Upgraded) -> None:
     assert upgraded.plan.code == 0, upgraded.plan.text
     planned = {(change["host"], change["role"]) for change in upgraded.plan.changes}
     site = upgraded.site
     assert planned >= {(name, "containerd") for name in site.names}
-    assert planned >= {(name, role) for name in site.control_planes for role in ("etcd", "load_balancer")}
+    assert planned >= {(name, "etcd") for name in site.control_planes}
 
 
 def test_clients_of_the_api_hardly_noticed(upgraded: Upgraded) -> None:
-    assert failed(upgraded.api) <= len(upgraded.api) * 0.02, reasons(upgraded.api)
+    # An API server is not ready while the etcd member beside it restarts.
+    assert upgraded.gap <= 2, reasons(upgraded.api)
 
 
 def test_there_is_nothing_left_to_do(upgraded: Upgraded) -> None:

@@ -24,6 +24,16 @@ def test_endpoints_hold_a_port() -> None:
     ]
 
 
+POD = {"metadata": {"name": "web"}, "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+def mirror(identity: str, ready: str = "True") -> dict[str, Any]:
+    """A static pod as the API shows it."""
+    notes = {"kubernetes.io/config.mirror": identity, "kubernetes.io/config.hash": identity}
+    status = {"conditions": [{"type": "Ready", "status": ready}]}
+    return {"metadata": {"name": "kube-apiserver-w1", "annotations": notes}, "status": status}
+
+
 class Cluster:
     """Two nodes whose certificates come once they are approved."""
 
@@ -37,6 +47,13 @@ class Cluster:
         monkeypatch.setattr(self.module, "certificate_missing", lambda _a: None if self.certified else "without one")
         monkeypatch.setattr(self.module, "nodes", lambda _server: {"w1": node, "w2": node})
         monkeypatch.setattr(self.module, "run", self._approver)
+        self.wanted, self.mirrors = "a", [mirror("a")]
+        monkeypatch.setattr(self.module, "api_get", self._get)
+
+    def _get(self, path: str, _server: str) -> dict[str, Any]:
+        notes = {"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": self.wanted}
+        own = {"metadata": {"name": "kube-apiserver-w1", "annotations": notes}}
+        return {"items": [own]} if path.endswith("/proxy/pods") else {"items": [*self.mirrors, POD]}
 
     def _approver(self, *words: str) -> str:
         self.dry.append("--dry-run" in words)
@@ -91,3 +108,14 @@ def test_a_version_is_waited_for_also_while_the_api_server_is_away(
 
     monkeypatch.setattr(cluster.module, "nodes", restarting)
     assert not wait(run, cluster, tmp_path, version="1.36.3").get("failed")
+
+
+@pytest.mark.parametrize("shown", [[mirror("b")], [mirror("a", "False")], []])
+def test_a_new_kubelet_has_started_its_static_pods_again(
+    shown: list[dict[str, Any]], run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    cluster.certified, cluster.mirrors = True, shown
+    said = wait(run, cluster, tmp_path, version="1.36.3")
+    assert "w1, w2 starts its static pods again: kube-apiserver-w1" in said["msg"]
+    assert not wait(run, cluster, tmp_path).get("failed"), "no version changes"
