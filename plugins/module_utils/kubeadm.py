@@ -132,18 +132,22 @@ def wait_until(missing, timeout, pause=0.2):
     return reason
 
 
+def processes(component):
+    """The processes of a component on this host."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8") as stream:  # it may have ended meanwhile
+            if stream.read().strip() == component[:15]:
+                found.append(int(path.split("/")[2]))
+    return found
+
+
 def started(component):
     """When the newest process of a component started, in seconds since the epoch; 0 when there is none."""
     newest = 0
-    for path in glob.glob("/proc/[0-9]*/comm"):
-        try:
-            with open(path, encoding="utf-8") as stream:
-                if stream.read().strip() != component[:15]:
-                    continue
-            with open(os.path.join(os.path.dirname(path), "stat"), encoding="utf-8") as stream:
-                newest = max(newest, int(stream.read().rpartition(")")[2].split()[19]))
-        except (OSError, IndexError):  # it ended between the two
-            continue
+    for process in processes(component):
+        with contextlib.suppress(OSError, IndexError), open(f"/proc/{process}/stat", encoding="utf-8") as stream:
+            newest = max(newest, int(stream.read().rpartition(")")[2].split()[19]))
     if not newest:
         return 0
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + newest / os.sysconf("SC_CLK_TCK")
