@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +133,18 @@ class Site:
     def provision(self, *arguments: str | Path) -> Call:
         """Run a command on this site."""
         return provision(*arguments, "-i", self.file)
+
+    def interrupt(self, *arguments: str, after: str) -> int:
+        """Run a command on this site, press Ctrl-C when it has told of this phase, and return its exit code."""
+        command = [sys.executable, "-m", "provision", *arguments, "-i", str(self.file)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                if line.startswith(after):
+                    running.send_signal(signal.SIGINT)
+                    break
+            running.stdout.read()
+        return running.returncode
 
     def up(self, *arguments: str | Path) -> None:
         """Make the nodes, or make what is missing of them."""

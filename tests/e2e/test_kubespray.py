@@ -1,4 +1,7 @@
-"""An inventory written for Kubespray, unchanged: no VIP, so every node has its own balancer to the control planes."""
+"""An inventory written for Kubespray, unchanged: no VIP, so every node has its own balancer to the control planes.
+
+Its first run is broken off by Ctrl-C in the middle, and goes on with --resume.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,17 @@ def site(bundle: None) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def run(site: Site) -> Call:
-    return site.provision("cluster", "--yes")
+def interrupted(site: Site) -> int:
+    """How a run ended that was broken off while the first control planes started."""
+    return site.interrupt("cluster", "--yes", after="Run the API balancer")
+
+
+@pytest.fixture(scope="module")
+def run(site: Site, interrupted: int) -> Call:
+    """The run that goes on from there."""
+    assert interrupted == 130
+    assert not site.host("master1").file("/etc/kubernetes/provision/kubeadm.yaml").exists
+    return site.provision("cluster", "--resume", "--yes")
 
 
 def test_it_becomes_a_cluster_as_it_is(run: Call, site: Site) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import sys
 
 import pytest
 
 from tests.e2e.conftest import Grown
-from tests.e2e.site import ROOT, Site
+from tests.e2e.site import Site
 
 
 def _evaluated(document: object) -> dict[str, int]:
@@ -127,15 +124,7 @@ def test_ctrl_c_in_the_middle_and_then_resume(grown: Grown) -> None:
     site = grown.site
     site.write_host("kube_node", "w4", 24)
     site.up()
-    command = [sys.executable, "-m", "provision", "node", "add", "w4", "--yes", "-i", str(site.file)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stdout is not None
-        for line in running.stdout:
-            if line.startswith("Admit"):
-                running.send_signal(signal.SIGINT)
-                break
-        running.stdout.read()
-    assert running.returncode == 130
+    assert site.interrupt("node", "add", "w4", "--yes", after="Admit") == 130
     resumed = site.provision("node", "add", "--resume", "--yes")
     assert resumed.code == 0, resumed.text
     assert " Ready " in site.kubectl("get node w4 --no-headers", on="cp2")
