@@ -146,4 +146,6 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m provision.reference DIRECTORY")
     write(Path(sys.argv[1]))
