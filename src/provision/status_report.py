@@ -86,10 +86,17 @@ def drift(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> list[Row]:
     ]
     for name in sorted(set(wanted) & set(there)):
         rows += [{"host": name, "what": what} for what in node_drift(site, wanted[name], there[name])]
-    for name, host in hosts.items():
+    for name, host in members_of(site, hosts, nodes).items():
         stopped = [f"{unit} is {state}" for unit, state in (host or {}).get("units", {}).items() if state != "active"]
         rows += [{"host": name, "what": what} for what in [*stopped, *(host or {}).get("changes", [])]]
     return rows
+
+
+def members_of(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> Hosts:
+    """The hosts without those that should be nodes and are none: nothing is meant to run there yet, or any more."""
+    there = {node["name"] for node in nodes}
+    strangers = {node["host"] for node in site["nodes"] if there and node["name"] not in there}
+    return {name: host for name, host in hosts.items() if host is None or name not in strangers}
 
 
 def node_drift(site: Data, wanted: Data, node: Data) -> list[str]:
@@ -145,7 +152,7 @@ def problem(check: str, message: str, hint: str = "") -> Row:
 def problems(site: Data, hosts: Hosts, cluster: Data, status: Data) -> list[Row]:
     """Everything that somebody has to do something about."""
     return [
-        *host_problems(hosts),
+        *host_problems(members_of(site, hosts, status["nodes"])),
         *api_problems(cluster, status),
         *node_problems(site, status["nodes"], hosts),
         *vip_problems(status.get("vip")),
@@ -202,7 +209,9 @@ def node_problems(site: Data, nodes: Iterable[Data], hosts: Hosts) -> list[Row]:
     silent = {node["name"] for node in site["nodes"] if hosts.get(node["host"]) is None}
     missing = [
         problem(
-            "node", f"{node['name']} is no node of the cluster", "`provision node add` or `provision cluster` joins it"
+            "node",
+            f"{node['name']} is no node of the cluster",
+            "`provision node add` or `provision cluster` joins it; if it was removed, delete its line from the site",
         )
         for node in site["nodes"]
         if node["name"] not in there

@@ -97,6 +97,19 @@ def test_a_dead_control_plane_is_told_once(hosts: dict[str, Any], cluster: dict[
     ]
 
 
+def test_a_host_that_was_removed_is_told_in_one_line(hosts: dict[str, Any], cluster: dict[str, Any]) -> None:
+    hosts["w1"]["units"] = {"containerd.service": "not-found", "kubelet.service": "not-found"}
+    cluster["nodes"] = [each for each in cluster["nodes"] if each["name"] != "w1"]
+
+    status = build(hosts, cluster)
+
+    assert [row["message"] for row in status["problems"]] == ["w1 is no node of the cluster"]
+    assert "delete its line" in status["problems"][0]["hint"]
+    assert [row["what"] for row in status["drift"] if row["host"] == "w1"] == [
+        "is in the site and no node of the cluster"
+    ]
+
+
 def test_without_any_control_plane_there_is_still_a_report(hosts: dict[str, Any]) -> None:
     status = build({**hosts, "M1": None, "M2": None}, None)
 

@@ -95,6 +95,27 @@ def test_the_last_of_a_kind_stays(tmp_path: Path) -> None:
     node_remove.check(site, _request(site, "node remove", "cp1"))
 
 
+@pytest.mark.parametrize(
+    ("hosts", "etcd", "api"),
+    [
+        (("cp3",), "2 etcd members will be left: the cluster survives the loss of NONE of them", False),
+        (("cp2", "cp3"), "1 etcd member will be left: the cluster survives the loss of NONE of them", True),
+    ],
+)
+def test_removing_says_what_the_cluster_does_not_survive_afterwards(
+    hosts: tuple[str, ...], etcd: str, api: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "site.ini").write_text(
+        "[kube_control_plane]\ncp1 ansible_host=10.0.0.1\ncp2 ansible_host=10.0.0.2\ncp3 ansible_host=10.0.0.3\n"
+        "[kube_node]\nw1 ansible_host=10.0.0.11\n"
+    )
+    site = inventory.load(tmp_path / "site.ini")
+    told = node_remove.blast(site, _request(site, "node remove", *hosts))
+    assert etcd in told
+    assert ("one control plane will be left: the API stands and falls with cp1" in told) is api
+    assert "will be left" not in " ".join(node_remove.blast(site, _request(site, "node remove", "w1")))
+
+
 def test_removing_says_who_moves_and_which_balancers_are_reloaded(tmp_path: Path) -> None:
     site = _site(tmp_path)
     told = " ".join(node_remove.blast(site, _request(site, "node remove", "cp1")))

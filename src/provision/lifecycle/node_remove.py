@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from provision.errors import PreflightRefused, UsageError
@@ -51,7 +51,19 @@ def blast(site: Site, request: Request) -> Sequence[str]:
     if any(host.name in request.hosts for host in site.load_balancers):
         lines.append("if it holds the VIP, that moves to another host within half a second")
     lines.append("the API is not interrupted; nothing is restarted on the hosts that stay")
-    return lines
+    return [*lines, *_left_without_spare(site, request.hosts)]
+
+
+def _left_without_spare(site: Site, hosts: Sequence[str]) -> Iterator[str]:
+    """What the cluster does not survive afterwards, when these hosts were its spare."""
+    members = [host for host in site.etcd_members if host.name not in hosts]
+    if len(members) < len(site.etcd_members):
+        spare = (len(members) - 1) // 2
+        count = f"{len(members)} etcd member{'s' if len(members) > 1 else ''}"
+        yield f"{count} will be left: the cluster survives the loss of {spare or 'NONE of them'}"
+    planes = [host for host in site.control_planes if host.name not in hosts]
+    if len(planes) == 1 < len(site.control_planes):
+        yield f"one control plane will be left: the API stands and falls with {planes[0].name}"
 
 
 def lines_to_delete(site: Site, hosts: Sequence[str]) -> list[str]:
