@@ -158,6 +158,11 @@ def _names(failures: Iterable[Failure]) -> str:
     return ", ".join(dict.fromkeys(failure.host for failure in failures))
 
 
+def on_sandbox(site: Path) -> str:
+    """The line that says that a site's own machines are not meant, but nodes in their place."""
+    return f"{site.name}: on the nodes of its sandbox"
+
+
 def shown(site: Path) -> str:
     """A path as an operator would type it here."""
     try:

@@ -51,10 +51,23 @@ def run(record: Record) -> RenderableType:
         parts.append(render.table(("host", *outcomes), rows))
     if changes := result.get("changes"):
         parts.append(render.table(("changed on", "role", "task", "what"), list(changes_by_step(changes))))
+    if drill := result.get("report"):
+        parts.append(_drill(drill))
     for each in result.get("failures", []):
         parts.append(Text.assemble(("FAILED ", "bold red"), f"{each['host']}: {each['task']} ({each['location']})"))
         parts.extend(Text(f"  {line}") for line in each["words"].splitlines())
     return Group(*parts)
+
+
+def _drill(report: Mapping[str, Any]) -> RenderableType:
+    """What a drill measured; its own files have the timeline."""
+    allowed = {goal["measure"]: f"{goal['limit']:.1f} s" for goal in report["goals"]}
+    rows = [
+        (each["name"], f"{each['gap']:.2f} s", allowed.get(each["name"], ""), each["failed"], each["requests"])
+        for each in report["measures"]
+    ]
+    title = f"{report['drill']} on {report['target']}: {'passed' if report['passed'] else 'failed'}"
+    return Group(Text(title), render.table(("measure", "longest gap", "allowed", "failed", "asked"), rows))
 
 
 def _head(record: Record) -> RenderableType:

@@ -254,7 +254,7 @@ def _announce(site: Site, workflow: Workflow) -> None:
     from provision import validate
 
     if site.overlay:
-        render.info(f"{site.path.name}: on the nodes of its sandbox")
+        render.info(outcome.on_sandbox(site.path))
     elif state.History.of(site.path).last_was_on_sandbox():
         again = f"provision sandbox up -i {outcome.shown(site.path)}"
         render.warn(f"{site.path.name}: its sandbox is down, so its own machines are meant ({again} makes new nodes)")

@@ -56,6 +56,13 @@ def test_why_requests_failed_is_told() -> None:
     measure = Measure.of("API read", [*why, Answer(2.0, ok=False, why="OSError HTTP 500 etcd is away after 0.10 s")], 0)
     assert measure.reasons == {"TimeoutError timed out": 2, "OSError HTTP 500 etcd is away": 1}
     assert "API read failed 2 times: TimeoutError timed out" in report(measures=(measure,)).text()
+    assert "API read failed once: OSError HTTP 500" in report(measures=(measure,)).text()
+
+
+def test_rare_reasons_are_counted_together() -> None:
+    why = [Answer(1.0, ok=False, why=f"OSError {number}") for number in range(5)]
+    text = report(measures=(Measure.of("API read", why, 0),)).text()
+    assert "API read failed 2 times for other reasons" in text
 
 
 def test_without_a_failure_there_is_no_gap() -> None:

@@ -17,6 +17,7 @@ from provision.state import Record
 from provision.timeline import Step
 from tests.unit.recorded import result_of
 from tests.unit.sites import write_site
+from tests.unit.test_drills_report import report
 
 TASK = Task("Run <etcd>", "Bring up etcd", "etcd", "main", "roles/etcd/tasks/main.yml:9")
 
@@ -106,6 +107,19 @@ def test_a_run_shows_the_time_of_each_host_and_the_phase_that_failed(
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split()[:5] == ["seconds", "in", "role", "node1", "node2"] for line in lines)
     assert any(line.split()[:3] == ["Bring", "up", "etcd"] and line.split()[-1] == "failed" for line in lines)
+
+
+def test_a_drill_shows_what_it_measured(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drill = Record(3, "drill", str(site), "run", state="done", result={"report": report().as_dict()})
+    state.History.of(site).save(drill)
+
+    assert _provision(monkeypatch, "runs", "show", "3", "-i", site) == 0
+
+    said = capsys.readouterr().out
+    assert "vip-holder on cp1: passed" in said
+    assert ["API", "read", "0.35", "s", "2.0", "s", "3", "7"] in [line.split() for line in said.splitlines()]
 
 
 def test_the_page_is_written_for_the_operator_alone(

@@ -69,10 +69,13 @@ def drill(
     if inventory is None:
         raise UsageError("which site?", hint=f"provision drill {name} -i SITE")
     chosen = catalog.GRACEFUL if graceful else catalog.DRILLS[name]
-    from provision import workflows
+    from provision import outcome, workflows
 
+    site = workflows.validated(inventory)
+    if site.overlay:
+        render.info(outcome.on_sandbox(site.path))
     wanted = session.Wanted(
-        site=workflows.validated(inventory),
+        site=site,
         drill=chosen,
         host=host,
         plan_only=plan,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -149,12 +149,8 @@ class Report:
         return "\n".join([*lines, self.verdict()])
 
     def why(self) -> list[str]:
-        """A line for each of the most frequent reasons why requests failed."""
-        return [
-            f"{measure.name} failed {count} times: {reason or 'no good answer'}"
-            for measure in self.measures
-            for reason, count in list(measure.reasons.items())[:_REASONS]
-        ]
+        """A line for each of the most frequent reasons why requests failed, and one for all others of a measure."""
+        return [line for measure in self.measures for line in _why(measure)]
 
     def verdict(self) -> str:
         """The last line: passed, or why not."""
@@ -165,6 +161,18 @@ class Report:
         due = [f"provision cluster would change {self.changes} things"] if self.changes else []
         unknown = ["no plan could be made"] if self.healthy and self.changes is None else []
         return "Failed: " + "; ".join([*late, *ill, *due, *unknown])
+
+
+def _why(measure: Measure) -> Iterator[str]:
+    found = list(measure.reasons.items())
+    for reason, count in found[:_REASONS]:
+        yield f"{measure.name} failed {_times(count)}: {reason or 'no good answer'}"
+    if rest := sum(count for _, count in found[_REASONS:]):
+        yield f"{measure.name} failed {_times(rest)} for other reasons, which the JSON names"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def missed(report: Report) -> list[Goal]:
