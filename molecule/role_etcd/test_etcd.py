@@ -7,13 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.site import eventually
+from tests.e2e.site import ETCDCTL, eventually
 from tests.machines import Machines
-
-ETCDCTL = (
-    "etcdctl --cacert /etc/etcd/pki/ca.crt --cert /etc/etcd/pki/healthcheck-client.crt"
-    " --key /etc/etcd/pki/healthcheck-client.key"
-)
 
 
 @pytest.fixture

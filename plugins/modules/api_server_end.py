@@ -40,6 +40,7 @@ import signal
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
+    KUBERNETES,
     KubeadmError,
     processes,
     run,
@@ -47,6 +48,7 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
 )
 
 NAME = "kube-apiserver"
+MANIFEST = f"{KUBERNETES}/manifests/{NAME}.yaml"
 
 
 def minor(version):
@@ -55,8 +57,9 @@ def minor(version):
 
 
 def due(version):
-    """The API servers of this host, when the kubelet's minor version changes."""
-    found = processes(NAME)
+    """The API server of this host, when the kubelet's minor version changes."""
+    # Without a static pod of that name, such a process is somebody's workload.
+    found = processes(NAME) if os.path.exists(MANIFEST) else []
     installed = run("kubelet", "--version").split()[-1] if found else version
     return found if minor(installed) != minor(version) else []
 

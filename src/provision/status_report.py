@@ -86,13 +86,13 @@ def drift(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> list[Row]:
     ]
     for name in sorted(set(wanted) & set(there)):
         rows += [{"host": name, "what": what} for what in node_drift(site, wanted[name], there[name])]
-    for name, host in members_of(site, hosts, nodes).items():
+    for name, host in without_strangers(site, hosts, nodes).items():
         stopped = [f"{unit} is {state}" for unit, state in (host or {}).get("units", {}).items() if state != "active"]
         rows += [{"host": name, "what": what} for what in [*stopped, *(host or {}).get("changes", [])]]
     return rows
 
 
-def members_of(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> Hosts:
+def without_strangers(site: Data, hosts: Hosts, nodes: Iterable[Data]) -> Hosts:
     """The hosts without those that should be nodes and are none: nothing is meant to run there yet, or any more."""
     there = {node["name"] for node in nodes}
     strangers = {node["host"] for node in site["nodes"] if there and node["name"] not in there}
@@ -152,7 +152,7 @@ def problem(check: str, message: str, hint: str = "") -> Row:
 def problems(site: Data, hosts: Hosts, cluster: Data, status: Data) -> list[Row]:
     """Everything that somebody has to do something about."""
     return [
-        *host_problems(members_of(site, hosts, status["nodes"])),
+        *host_problems(without_strangers(site, hosts, status["nodes"])),
         *api_problems(cluster, status),
         *node_problems(site, status["nodes"], hosts),
         *vip_problems(status.get("vip")),

@@ -25,6 +25,10 @@ from provision.inventory import load
 
 ROOT = Path(__file__).parents[2]
 KUBECONFIG = "/etc/kubernetes/admin.conf"
+ETCDCTL = (
+    "etcdctl --cacert /etc/etcd/pki/ca.crt --cert /etc/etcd/pki/healthcheck-client.crt"
+    " --key /etc/etcd/pki/healthcheck-client.key"
+)
 
 
 @dataclass(frozen=True)

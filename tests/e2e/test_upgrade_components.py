@@ -23,7 +23,7 @@ from provision.bundle.debian import Deb
 from provision.catalog import load
 from provision.drills.probe import Answer, Prober, reasons
 from tests.e2e.conftest import QUICK_START
-from tests.e2e.site import ROOT, Call, Site, eventually, new_site, provision
+from tests.e2e.site import ETCDCTL, ROOT, Call, Site, eventually, new_site, provision
 from tests.e2e.test_upgrade import TARGET, bundle_of
 from tests.mutation.trial import copy_of
 
@@ -32,10 +32,6 @@ pytestmark = pytest.mark.full
 OLDER = {"etcd": "3.6.8", "containerd": "2.3.3"}
 BALANCERS = ("haproxy", "keepalived")
 NEWER = "+newer"
-ETCDCTL = (
-    "etcdctl --cacert /etc/etcd/pki/ca.crt --cert /etc/etcd/pki/healthcheck-client.crt"
-    " --key /etc/etcd/pki/healthcheck-client.key"
-)
 
 
 def older_project(directory: Path) -> Path:

@@ -116,6 +116,15 @@ def test_removing_says_what_the_cluster_does_not_survive_afterwards(
     assert "will be left" not in " ".join(node_remove.blast(site, _request(site, "node remove", "w1")))
 
 
+def test_a_dead_member_is_nobodys_spare(tmp_path: Path) -> None:
+    names = [f"cp{number}" for number in range(1, 7)]
+    planes = "\n".join(f"{name} ansible_host=10.0.0.{number}" for number, name in enumerate(names, 1))
+    (tmp_path / "site.ini").write_text(f"[kube_control_plane]\n{planes}\n[kube_node]\nw1 ansible_host=10.0.0.11\n")
+    site = inventory.load(tmp_path / "site.ini")
+    told = node_remove.blast(site, _request(site, "node remove", "cp6", without=("cp5",)))
+    assert "5 etcd members will be left: the cluster survives the loss of 1" in told
+
+
 def test_removing_says_who_moves_and_which_balancers_are_reloaded(tmp_path: Path) -> None:
     site = _site(tmp_path)
     told = " ".join(node_remove.blast(site, _request(site, "node remove", "cp1")))

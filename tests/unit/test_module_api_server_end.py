@@ -18,9 +18,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module on a host whose kubelet is of 1.35."""
+def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The module on a control plane whose kubelet is of 1.35."""
     loaded = load("api_server_end")
+    monkeypatch.setattr(loaded, "MANIFEST", str(tmp_path / "kube-apiserver.yaml"))
+    (tmp_path / "kube-apiserver.yaml").touch()
     monkeypatch.setattr(loaded, "run", lambda *_words: "Kubernetes v1.35.4\n")
     return loaded
 
@@ -45,6 +47,14 @@ def test_another_minor_version_ends_it(run: ModuleRunner, module: ModuleType, se
 
 def test_a_patch_leaves_it_alone(run: ModuleRunner, module: ModuleType, server: subprocess.Popen[bytes]) -> None:
     assert run(module, version="1.35.9")["changed"] is False
+    assert server.poll() is None
+
+
+def test_an_api_server_that_is_no_static_pod_is_left_alone(
+    run: ModuleRunner, module: ModuleType, server: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "kube-apiserver.yaml").unlink()
+    assert run(module, version="1.36.4")["changed"] is False
     assert server.poll() is None
 
 

@@ -51,14 +51,16 @@ def blast(site: Site, request: Request) -> Sequence[str]:
     if any(host.name in request.hosts for host in site.load_balancers):
         lines.append("if it holds the VIP, that moves to another host within half a second")
     lines.append("the API is not interrupted; nothing is restarted on the hosts that stay")
-    return [*lines, *_left_without_spare(site, request.hosts)]
+    return [*lines, *_left_without_spare(site, request)]
 
 
-def _left_without_spare(site: Site, hosts: Sequence[str]) -> Iterator[str]:
-    """What the cluster does not survive afterwards, when these hosts were its spare."""
+def _left_without_spare(site: Site, request: Request) -> Iterator[str]:
+    """What the cluster does not survive afterwards, when the hosts that go were its spare."""
+    hosts = request.hosts
     members = [host for host in site.etcd_members if host.name not in hosts]
     if len(members) < len(site.etcd_members):
-        spare = (len(members) - 1) // 2
+        dead = sum(host.name in request.without for host in members)
+        spare = max(0, (len(members) - 1) // 2 - dead)
         count = f"{len(members)} etcd member{'s' if len(members) > 1 else ''}"
         yield f"{count} will be left: the cluster survives the loss of {spare or 'NONE of them'}"
     planes = [host for host in site.control_planes if host.name not in hosts]
