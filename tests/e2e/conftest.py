@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from provision.drills.probe import Prober
 from tests.e2e.site import ROOT, Call, Site, new_site, provision
 from tests.e2e.snapshot import Snapshot, snapshot
 
+PREVIOUS = {"patch": "1.36.3", "minor": "1.35.4"}
+"""The versions that upgrades begin with."""
 QUICK_START = (ROOT / "inventory/sandbox/site.ini").read_text()
 KEEP = "PROVISION_E2E_KEEP"
 """Set it to look at the nodes after the tests."""
@@ -29,11 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "preflight",
         "rehearse",
         "kubespray",
-        "upgrade",
+        "upgrade[minor]",
         "upgrade_components",
         "cluster",
         "security",
         "status",
+        "upgrade[patch]",
         "settings",
         "certificates",
         "certificates_renew",
@@ -51,8 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
         if item.get_closest_marker("full") and not os.environ.get(FULL):
             item.add_marker(pytest.mark.skip(reason=f"takes long; set {FULL}=1 to run it"))
-    places = {f"test_{stem}.py": place for place, stem in enumerate(order)}
-    items.sort(key=lambda item: places.get(item.path.name, -1) if item.path.parent.name == "e2e" else -1)
+
+    def place(item: pytest.Item) -> int:
+        stem = item.path.stem.removeprefix("test_")
+        parameter = item.name.partition("[")[2]
+        return order.index(f"{stem}[{parameter}" if stem == "upgrade" else stem)
+
+    items.sort(key=lambda item: place(item) if item.path.parent.name == "e2e" else -1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,13 +72,22 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, found)
 
 
+def bundle_of(version: str) -> Path:
+    """The bundle of a version in the user's cache, made when it is not there."""
+    place = paths.cache_home() / "bundle" / version
+    if not (place / "manifest.json").exists():
+        made = provision("bundle", "create", "--source", "build", "--version", version)
+        assert made.code == 0, made.text
+    return place
+
+
 @pytest.fixture(scope="session")
 def bundle() -> None:
-    """The bundle in the user's cache, built when there is none."""
+    """The bundle in the user's cache, built when there is none or it is damaged."""
     if provision("bundle", "verify").code != 0:
         made = provision("bundle", "create", "--source", "build")
         assert made.code == 0, made.text
-    assert (paths.cache_home() / "bundle" / load().default_version / "manifest.json").exists()
+    bundle_of(load().default_version)
 
 
 def running(site: Site, *arguments: str) -> Iterator[Site]:
@@ -93,9 +111,13 @@ class Story:
 
 
 @pytest.fixture(scope="session")
-def nodes(bundle: None) -> Iterator[Site]:
-    """The bare nodes of the quick start's site."""
-    yield from running(new_site("quick-start", QUICK_START))
+def nodes(request: pytest.FixtureRequest, bundle: None) -> Iterator[Site]:
+    """The bare nodes of the quick start's site: of the patch before, when its upgrade is among the tests."""
+    settings = {}
+    if any(item.name.endswith("[patch]") for item in request.session.items):
+        bundle_of(PREVIOUS["patch"])
+        settings = {"cluster_version": PREVIOUS["patch"]}
+    yield from running(new_site("quick-start", QUICK_START, settings))
 
 
 @pytest.fixture(scope="session")

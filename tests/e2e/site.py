@@ -106,18 +106,23 @@ class Site:
     """One inventory with its sandbox."""
 
     def __init__(self, directory: Path, inventory: str, settings: Mapping[str, Any] | None = None) -> None:
-        """Write the site; example addresses (10.77.0.*) are moved to a free network."""
+        """Write the site; example addresses (10.77.0.*) are moved to a free network, `settings` stay until `settle`."""
         self.network = free_network()
         self.file = directory / "site.ini"
         self._settings_file = directory / "group_vars/all.yml"
         self._settings_file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(inventory.replace("10.77.0", self.network))
         self._hosts: dict[str, Any] = {}
-        self.set(settings or {})
+        self.settle(settings or {})
+
+    def settle(self, settings: Mapping[str, Any]) -> None:
+        """Make these the site's lasting settings beside those of its inventory file."""
+        self._settings = dict(settings)
+        self.set({})
 
     def set(self, settings: Mapping[str, Any]) -> None:
-        """Make these the site's settings beside those of its inventory file."""
-        self._settings_file.write_text(yaml.safe_dump(dict(settings)))
+        """Add these to the site's lasting settings, instead of what the last call added."""
+        self._settings_file.write_text(yaml.safe_dump({**self._settings, **settings}))
 
     def write_host(self, group: str, name: str, number: int, variables: str = "") -> None:
         """Write a host's line at the top of its group, which is made when the inventory has none."""
@@ -166,6 +171,11 @@ class Site:
         found = sandbox.overlay_for(self.file)
         assert found is not None
         return found
+
+    @property
+    def version(self) -> str:
+        """The version of Kubernetes that the site asks for."""
+        return str(self._settings.get("cluster_version", load_catalog().default_version))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def test_every_machine_is_a_ready_node_of_the_right_version(cluster: Site) -> No
         for condition in node["status"]["conditions"]
         if condition["type"] == "Ready"
     }
-    assert ready == dict.fromkeys(cluster.names, ("True", "v1.36.4"))
+    assert ready == dict.fromkeys(cluster.names, ("True", f"v{cluster.version}"))
 
 
 @pytest.mark.parametrize("service", ["containerd", "kubelet", "etcd", "haproxy", "keepalived"])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Self
-
-import pytest
 
 from provision.drills.probe import Prober
 from tests.e2e.site import Site
@@ -45,29 +43,21 @@ def restarted(before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, s
     return {key for key in before if after.get(key) != before[key]}
 
 
-@pytest.fixture
-def settled(cluster: Site) -> Iterator[Site]:
-    """The cluster, brought back to its own settings after the test."""
-    yield cluster
-    cluster.set({})
-    assert cluster.provision("cluster", "--yes").code == 0
+def test_a_registry_mirror_restarts_nothing(cluster: Site) -> None:
+    mirror = f"http://{cluster.network}.1:5000"
+    cluster.set({"containerd_registry_mirrors": {"registry.example.org": [mirror]}})
+    before = starts(cluster)
 
-
-def test_a_registry_mirror_restarts_nothing(settled: Site) -> None:
-    mirror = f"http://{settled.network}.1:5000"
-    settled.set({"containerd_registry_mirrors": {"registry.example.org": [mirror]}})
-    before = starts(settled)
-
-    plan = settled.provision("cluster", "--plan")
-    done = settled.provision("cluster", "--yes")
+    plan = cluster.provision("cluster", "--plan")
+    done = cluster.provision("cluster", "--yes")
 
     assert done.code == 0, done.text
     for shown in (plan, done):
         assert [(change["host"], change["role"]) for change in shown.changes] == [
-            (name, "containerd") for name in settled.names
+            (name, "containerd") for name in cluster.names
         ]
         assert all("registry.example.org/hosts.toml" in str(change["summary"]) for change in shown.changes)
-    assert restarted(before, starts(settled)) == set()
+    assert restarted(before, starts(cluster)) == set()
 
 
 def test_what_a_running_cluster_cannot_take_is_refused_and_changes_nothing(cluster: Site) -> None:
@@ -86,18 +76,19 @@ def test_what_a_running_cluster_cannot_take_is_refused_and_changes_nothing(clust
         assert f"set {name} back to {value}" in refused.failures
 
 
-def test_labels_and_taints_that_are_taken_out_of_the_site_leave_the_node(settled: Site) -> None:
-    settled.set({"node_labels": {"e2e": "yes"}, "node_taints": [{"key": "e2e", "effect": "PreferNoSchedule"}]})
-    assert settled.provision("cluster", "--yes").code == 0
-    settled.kubectl("label node w1 e2e-")
-    drifted = settled.provision("status").document["drift"]
-    settled.set({})
-    done = settled.provision("cluster", "--yes")
+def test_labels_and_taints_that_are_taken_out_of_the_site_leave_the_node(cluster: Site) -> None:
+    """Its first run takes the mirror of the test before away."""
+    cluster.set({"node_labels": {"e2e": "yes"}, "node_taints": [{"key": "e2e", "effect": "PreferNoSchedule"}]})
+    assert cluster.provision("cluster", "--yes").code == 0
+    cluster.kubectl("label node w1 e2e-")
+    drifted = cluster.provision("status").document["drift"]
+    cluster.set({})
+    done = cluster.provision("cluster", "--yes")
 
     assert {"host": "w1", "what": "lacks the label e2e=yes"} in drifted
     assert done.code == 0, done.text
     assert {change["role"] for change in done.changes} == {"node"}
-    left = settled.kubectl("get nodes -o jsonpath={.items[*].metadata.labels}{.items[*].spec.taints}")
+    left = cluster.kubectl("get nodes -o jsonpath={.items[*].metadata.labels}{.items[*].spec.taints}")
     assert "node-role.kubernetes.io/control-plane" in left
     assert "e2e" not in left
 

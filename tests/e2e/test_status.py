@@ -21,7 +21,7 @@ def test_a_healthy_cluster_ends_with_zero(status: Call) -> None:
 def test_it_names_every_node_with_its_part(status: Call, cluster: Site) -> None:
     nodes = {node["name"]: node for node in status.document["nodes"]}
     assert set(nodes) == set(cluster.names)
-    assert all(node["ready"] and node["version"] == "v1.36.4" for node in nodes.values())
+    assert all(node["ready"] and node["version"] == f"v{cluster.version}" for node in nodes.values())
     assert {name for name, node in nodes.items() if "control-plane" in node["roles"]} == set(cluster.control_planes)
 
 

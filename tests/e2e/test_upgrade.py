@@ -14,18 +14,15 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from provision import paths
 from provision.catalog import load
 from provision.drills.probe import Answer, Prober, Series, reasons
-from tests.e2e.conftest import QUICK_START, running
-from tests.e2e.site import ROOT, Call, Site, eventually, image, new_site, provision
+from tests.e2e.conftest import PREVIOUS, QUICK_START, bundle_of, running
+from tests.e2e.site import ROOT, Call, Site, eventually, image, new_site
 
 TARGET = load().default_version
-PATCH, MINOR = "1.36.3", "1.35.4"
 NODE_PORT = 30080
 WORKLOAD = """
 apiVersion: apps/v1
@@ -83,15 +80,6 @@ class Upgraded:
         }
 
 
-def bundle_of(version: str) -> Path:
-    """The bundle of a version in the user's cache, made when it is not there."""
-    place = paths.cache_home() / "bundle" / version
-    if not (place / "manifest.json").exists():
-        made = provision("bundle", "create", "--source", "build", "--version", version)
-        assert made.code == 0, made.text
-    return place
-
-
 def answers(address: str) -> bool:
     """Whether the workload answers at a node's port."""
     connection = http.client.HTTPConnection(address, NODE_PORT, timeout=1)
@@ -135,9 +123,7 @@ def _first_is_new(site: Site, running: subprocess.Popen[bytes]) -> None:
 
 
 def upgrade(site: Site, version: str) -> Upgraded:
-    """Make a cluster of an older version with a workload, and upgrade it in two halves."""
-    made = site.provision("cluster", "--yes")
-    assert made.code == 0, made.text
+    """Upgrade a cluster that runs a workload, in two halves."""
     serve(site, version)
     site.up("--bundle", str(bundle_of(TARGET)))
     worker = site.address(next(name for name in site.names if name not in site.control_planes))
@@ -145,7 +131,7 @@ def upgrade(site: Site, version: str) -> Upgraded:
         eventually(lambda: _steady(api, shop), seconds=30)
         code = interrupt(site)
         resumed = site.provision("upgrade", "--resume", "--yes")
-    site.set({"cluster_version": TARGET})
+    site.settle({})
     return Upgraded(site, code, resumed, api.answers, shop.answers)
 
 
@@ -164,13 +150,20 @@ def late(answer: Answer) -> bool:
     return answer.why.startswith("TimeoutError")
 
 
-@pytest.fixture(scope="module", params=[PATCH, pytest.param(MINOR, marks=pytest.mark.full)])
+@pytest.fixture(scope="module", params=["patch", pytest.param("minor", marks=pytest.mark.full)])
 def upgraded(request: pytest.FixtureRequest, bundle: None) -> Iterator[Upgraded]:
-    """The upgraded cluster: from the patch before, and in the full tests from the minor version before."""
-    bundle_of(request.param)
-    site = new_site("upgrade", QUICK_START, {"cluster_version": request.param})
-    for up in running(site):
-        yield upgrade(up, request.param)
+    """The cluster of the quick start, upgraded from the patch before; in the full tests one from the minor before."""
+    if request.param == "patch":
+        cluster: Site = request.getfixturevalue("cluster")
+        yield upgrade(cluster, PREVIOUS["patch"])
+        # Later tests look at who is disturbed by what they do.
+        cluster.kubectl("delete deployment,service,pdb shop --now")
+        return
+    bundle_of(PREVIOUS["minor"])
+    for site in running(new_site("upgrade", QUICK_START, {"cluster_version": PREVIOUS["minor"]})):
+        made = site.provision("cluster", "--yes")
+        assert made.code == 0, made.text
+        yield upgrade(site, PREVIOUS["minor"])
 
 
 def test_it_was_interrupted_and_went_on(upgraded: Upgraded) -> None:
@@ -214,9 +207,9 @@ def test_a_second_upgrade_changes_nothing_but_makes_its_backup(upgraded: Upgrade
 
 def test_the_way_back_is_refused(upgraded: Upgraded) -> None:
     site = upgraded.site
-    site.up("--bundle", str(bundle_of(PATCH)))
+    site.up("--bundle", str(bundle_of(PREVIOUS["patch"])))
     before = time.time()
-    refused = site.provision("upgrade", "--to", PATCH, "--yes")
+    refused = site.provision("upgrade", "--to", PREVIOUS["patch"], "--yes")
     site.up("--bundle", str(bundle_of(TARGET)))
     assert refused.code == 4, refused.text
     assert "never downgraded" in refused.failures

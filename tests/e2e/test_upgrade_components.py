@@ -22,9 +22,9 @@ from provision.bundle import aptrepo, manifest
 from provision.bundle.debian import Deb
 from provision.catalog import load
 from provision.drills.probe import Answer, Prober, reasons
-from tests.e2e.conftest import QUICK_START
+from tests.e2e.conftest import QUICK_START, bundle_of
 from tests.e2e.site import ETCDCTL, ROOT, Call, Site, eventually, new_site, provision
-from tests.e2e.test_upgrade import TARGET, bundle_of
+from tests.e2e.test_upgrade import TARGET
 from tests.mutation.trial import copy_of
 
 pytestmark = pytest.mark.full
