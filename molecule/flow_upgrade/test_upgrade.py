@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from provision import sandbox, state
+from tests.e2e.conftest import bundle_of
 from tests.e2e.site import Call, eventually, provision
-from tests.e2e.test_upgrade import TARGET, bundle_of
+from tests.e2e.test_upgrade import TARGET
 from tests.machines import Machines
 
 DRAIN = "Drain | Take the Pods off the node"
