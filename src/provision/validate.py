@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +43,9 @@ def validate(site: Path, overlay: Path | None = None, settings: Mapping[str, obj
         hosts = tuple(replace(host, vars={**host.vars, **settings}) for host in loaded.hosts)
         loaded = replace(loaded, hosts=hosts)
     problems = check(loaded)
+    if overlay:
+        # A value that the sandbox replaces is used on the machines that the site is made for.
+        problems = _distinct([*problems, *_values(load(site))])
     if problems:
         first = problems[0]
         raise InvalidInput(first.message, hint=first.hint, location=first.location, others=problems[1:])
@@ -56,8 +59,11 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
     for structural in (*checks.ALL, *checks_files.ALL) if site.control_planes else (checks.groups,):
         # A value of the wrong type is reported once: what follows from it only confuses.
         found += [each for each in structural(site) if str(each.location) not in doubted or not _has_line(each)]
-    unique = {(problem.message, str(problem.location)): problem for problem in found}
-    return tuple(unique.values())
+    return _distinct(found)
+
+
+def _distinct(problems: Iterable[InvalidInput]) -> tuple[InvalidInput, ...]:
+    return tuple({(problem.message, str(problem.location)): problem for problem in problems}.values())
 
 
 def require_odd_etcd(site: Site) -> None:
