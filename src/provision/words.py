@@ -10,6 +10,9 @@ from typing import Any
 LAST_LINES = 8
 """How many lines of a tool's output are quoted."""
 
+_STATE = re.compile(r"absent|(?:directory|mode) \d{4}|link to \S+")
+"""What the module `files` says of a path whose content is not the matter."""
+
 _FIRST_LINES = 4
 
 _SECRETS = (
@@ -117,6 +120,8 @@ def _summary(entry: Mapping[str, Any]) -> str:
     before, after = _lines(entry.get("before")), _lines(entry.get("after"))
     if before == after:
         return ""
+    if name.startswith("/") and _STATE.fullmatch(told := "".join(after)):
+        return f"{name} ({told})" if told != "absent" else f"{name} (removed)"
     # A version or a state is told; of a file, whatever its length, only how much of it.
     if len(before) <= 1 and len(after) <= 1 and not name.startswith("/"):
         step = f"{''.join(before) or 'nothing'} -> {''.join(after) or 'nothing'}"

@@ -141,6 +141,7 @@ def test_completion_knows_commands_and_hosts(typed: str, offered: list[str]) -> 
         (["cluster", "-i", "x", "--exit-code"], "--exit-code goes with --plan"),
         (["cluster"], "Missing option"),
         (["status", "-i", "x", "--output", "xml"], "xml"),
+        (["restore", "-i", "x", "--yes"], "--yes CLUSTER"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2(

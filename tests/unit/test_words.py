@@ -62,6 +62,11 @@ def test_long_output_is_cut_to_its_end() -> None:
             ("containerd: absent -> 2.3.7",),
         ),
         ({"diff": {"before": "", "after": "a secret", "after_header": "/etc/key"}}, ("/etc/key (+1 -0)",)),
+        ({"diff": {"before": "present", "after": "absent", "after_header": "/etc/cni"}}, ("/etc/cni (removed)",)),
+        (
+            {"diff": {"before": "", "after": "directory 0755\n", "after_header": "/etc/cni"}},
+            ("/etc/cni (directory 0755)",),
+        ),
         ({"diff": {"before": "", "after": "a\nb\nc\nd\ne"}}, ("+a, +b, +c, +d, … (+5 -0)",)),
         ({"diff": {"prepared": "restart kubelet"}}, ("restart kubelet",)),
         ({"diff": {"prepared": "-a\n+b\n+c"}}, ("-a, +b, +c (+2 -1)",)),

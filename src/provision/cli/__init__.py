@@ -99,6 +99,9 @@ def _explain_usage(ended: SystemExit, arguments: list[str]) -> None:
         site = next((word for word in arguments[1:] if Path(word).exists()), "SITE")
         error.hint = f"name the site with -i {site}, or in PROVISION_INVENTORY"
         render.hint(error.hint)
+    elif error.message.startswith("Option '--yes' requires"):
+        error.hint = "agree with the name of the cluster: --yes CLUSTER"
+        render.hint(error.hint)
     if render.is_json() or "json" in arguments:
         render.configure(format="json")
         render.emit({"error": error.as_dict()})
