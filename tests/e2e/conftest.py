@@ -38,15 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "security",
         "status",
         "upgrade[patch]",
-        "settings",
         "certificates",
         "certificates_renew",
+        "settings",
         "node_add",
         "gpu_node",
         "node_remove",
+        "backup",
         "drill",
         "failover",
-        "backup",
         "restore",
         "reset",
     ]
@@ -142,6 +142,8 @@ class Grown:
     """The cluster after a worker, a GPU node and a control plane were added, one command each."""
 
     site: Site
+    interrupted: int
+    """How the command for w2 ended that Ctrl-C broke off in the middle; another one went on from there."""
     calls: Mapping[str, Call]
     """How `node add` of each host ended."""
     gap: float
@@ -165,8 +167,12 @@ def grown(cluster: Site) -> Grown:
     cluster.up()
     before = starts()
     with Prober(f"{cluster.network}.10", 8443) as prober:
-        calls = {name: cluster.provision("node", "add", name, "--yes") for name in ("w2", "gpu1", "cp4")}
-    return Grown(cluster, calls, prober.gap, (before, starts()))
+        interrupted = cluster.interrupt("node", "add", "w2", "--yes", after="Admit")
+        calls = {
+            "w2": cluster.provision("node", "add", "--resume", "--yes"),
+            **{name: cluster.provision("node", "add", name, "--yes") for name in ("gpu1", "cp4")},
+        }
+    return Grown(cluster, interrupted, calls, prober.gap, (before, starts()))
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,3 @@ def test_every_control_plane_keeps_one_and_one_is_brought_here(cluster: Site) ->
         listed = cluster.run(name, "stat -c '%a %U' /var/lib/provision/backups /var/lib/provision/backups/*.backup")
         assert listed.splitlines()[0] == "700 root"
         assert set(listed.splitlines()[1:]) == {"600 root"}
-
-
-def test_a_backup_leaves_the_cluster_as_the_site_describes_it(cluster: Site) -> None:
-    run = cluster.provision("cluster", "--plan")
-
-    assert run.changes == []

@@ -135,6 +135,7 @@ def test_without_a_majority_it_refuses(wounded: Wounded) -> None:
 
 
 def test_it_comes_back_and_nothing_has_to_be_repaired(wounded: Wounded) -> None:
+    """Nor did the nodes that came and went, a backup or a drill leave anything that the site does not describe."""
     wounded.site.up()
 
     def healthy() -> None:

@@ -13,16 +13,17 @@ from tests.e2e.site import Site
 
 SERVICES = ("containerd", "kubelet", "etcd", "haproxy", "keepalived")
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+MIRROR = "registry.example.org"
 
 
 def starts(site: Site) -> Mapping[tuple[str, str], str]:
     """(host, service or container) -> when it was started."""
     found: dict[tuple[str, str], str] = {}
+    services = f"systemctl show --property ActiveEnterTimestampMonotonic --value {' '.join(SERVICES)}"
     for name in site.names:
-        for service in SERVICES:
-            shown = site.run(name, f"systemctl show --property ActiveEnterTimestampMonotonic --value {service}")
-            found[name, service] = shown.strip()
-        running: Any = json.loads(site.run(name, "crictl ps --output json"))["containers"]
+        shown, listed = site.run(name, f"{services}; echo ---; crictl ps --output json").split("---\n")
+        found |= {(name, service): since for service, since in zip(SERVICES, shown.split(), strict=True)}
+        running: Any = json.loads(listed)["containers"]
         # The pods of an earlier run's verification may still be going away.
         own = [each for each in running if each["labels"]["io.kubernetes.pod.namespace"] == "kube-system"]
         found |= {(name, each["metadata"]["name"]): each["id"] for each in own}
@@ -43,9 +44,14 @@ def restarted(before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, s
     return {key for key in before if after.get(key) != before[key]}
 
 
-def test_a_registry_mirror_restarts_nothing(cluster: Site) -> None:
-    mirror = f"http://{cluster.network}.1:5000"
-    cluster.set({"containerd_registry_mirrors": {"registry.example.org": [mirror]}})
+def test_a_registry_mirror_and_labels_restart_nothing(cluster: Site) -> None:
+    cluster.set(
+        {
+            "containerd_registry_mirrors": {MIRROR: [f"http://{cluster.network}.1:5000"]},
+            "node_labels": {"e2e": "yes"},
+            "node_taints": [{"key": "e2e", "effect": "PreferNoSchedule"}],
+        }
+    )
     before = starts(cluster)
 
     plan = cluster.provision("cluster", "--plan")
@@ -53,11 +59,27 @@ def test_a_registry_mirror_restarts_nothing(cluster: Site) -> None:
 
     assert done.code == 0, done.text
     for shown in (plan, done):
-        assert [(change["host"], change["role"]) for change in shown.changes] == [
-            (name, "containerd") for name in cluster.names
-        ]
-        assert all("registry.example.org/hosts.toml" in str(change["summary"]) for change in shown.changes)
+        assert {change["role"] for change in shown.changes} == {"containerd", "node"}
+        mirrors = [change for change in shown.changes if change["role"] == "containerd"]
+        assert [change["host"] for change in mirrors] == list(cluster.names)
+        assert all(f"{MIRROR}/hosts.toml" in str(change["summary"]) for change in mirrors)
     assert restarted(before, starts(cluster)) == set()
+
+
+def test_labels_taints_and_mirrors_that_are_taken_out_of_the_site_leave_the_node(cluster: Site) -> None:
+    """Those of the test before."""
+    cluster.kubectl("label node w1 e2e-")
+    drifted = cluster.provision("status").document["drift"]
+    cluster.set({})
+    done = cluster.provision("cluster", "--yes")
+
+    assert {"host": "w1", "what": "lacks the label e2e=yes"} in drifted
+    assert done.code == 0, done.text
+    assert {change["role"] for change in done.changes} == {"containerd", "node"}
+    left = cluster.kubectl("get nodes -o jsonpath={.items[*].metadata.labels}{.items[*].spec.taints}")
+    assert "node-role.kubernetes.io/control-plane" in left
+    assert "e2e" not in left
+    assert not cluster.host("w1").file(f"/etc/containerd/certs.d/{MIRROR}/hosts.toml").exists
 
 
 def test_what_a_running_cluster_cannot_take_is_refused_and_changes_nothing(cluster: Site) -> None:
@@ -74,23 +96,6 @@ def test_what_a_running_cluster_cannot_take_is_refused_and_changes_nothing(clust
     for name, value in running.items():
         assert f"{name} is {value} in the running cluster, not {other[name]}" in refused.failures
         assert f"set {name} back to {value}" in refused.failures
-
-
-def test_labels_and_taints_that_are_taken_out_of_the_site_leave_the_node(cluster: Site) -> None:
-    """Its first run takes the mirror of the test before away."""
-    cluster.set({"node_labels": {"e2e": "yes"}, "node_taints": [{"key": "e2e", "effect": "PreferNoSchedule"}]})
-    assert cluster.provision("cluster", "--yes").code == 0
-    cluster.kubectl("label node w1 e2e-")
-    drifted = cluster.provision("status").document["drift"]
-    cluster.set({})
-    done = cluster.provision("cluster", "--yes")
-
-    assert {"host": "w1", "what": "lacks the label e2e=yes"} in drifted
-    assert done.code == 0, done.text
-    assert {change["role"] for change in done.changes} == {"node"}
-    left = cluster.kubectl("get nodes -o jsonpath={.items[*].metadata.labels}{.items[*].spec.taints}")
-    assert "node-role.kubernetes.io/control-plane" in left
-    assert "e2e" not in left
 
 
 class _TogetherAway:
@@ -120,9 +125,12 @@ class _TogetherAway:
             self.most = max(self.most, last.count(False))
 
 
-def test_a_flag_of_the_api_server_restarts_only_that_one_at_a_time(cluster: Site) -> None:
+def test_a_flag_of_two_api_servers_restarts_only_those_one_at_a_time(cluster: Site) -> None:
     """The flag stays: the way back would take as long, and show nothing more."""
-    cluster.set({"control_plane_apiserver_extra_args": [{"name": "max-requests-inflight", "value": "401"}]})
+    concerned = cluster.control_planes[1:]
+    for name in concerned:
+        flag = {"name": "max-requests-inflight", "value": "401"}
+        cluster.set_for(name, {"control_plane_apiserver_extra_args": [flag]})
     before, written = starts(cluster), manifests(cluster)
 
     plan = cluster.provision("cluster", "--plan")
@@ -132,13 +140,13 @@ def test_a_flag_of_the_api_server_restarts_only_that_one_at_a_time(cluster: Site
     assert done.code == 0, done.text
     for shown in (plan, done):
         assert {change["role"] for change in shown.changes} == {"control_plane"}
-        assert shown.changed_hosts == set(cluster.control_planes)
+        assert shown.changed_hosts == set(concerned)
         assert any("kube-apiserver" in str(change["summary"]) for change in shown.changes)
-    servers = {(name, "kube-apiserver") for name in cluster.control_planes}
+    servers = {(name, "kube-apiserver") for name in concerned}
     # These two work with their own machine's API server, and end when they lose their lease while it is away.
-    others = {(name, component) for name in cluster.control_planes for component in COMPONENTS}
+    others = {(name, component) for name in concerned for component in COMPONENTS}
     assert servers <= restarted(before, starts(cluster)) <= others
     assert restarted(written, manifests(cluster)) == servers
     assert away.most == 1
-    for name in cluster.control_planes:
+    for name in concerned:
         assert "--max-requests-inflight=401" in cluster.run(name, "cat /etc/kubernetes/manifests/kube-apiserver.yaml")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -94,8 +95,8 @@ def serve(site: Site, version: str) -> None:
     """Run the workload and wait until it answers."""
     program = image("agnhost", version)
     # The bundle that nodes are served afterwards may have another one.
-    for name in site.names:
-        site.run(name, f"crictl pull {program}")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: site.run(name, f"crictl pull {program}"), site.names))
     document = WORKLOAD.format(image=program, port=NODE_PORT)
     site.kubectl("apply -f -", document=document)
     site.kubectl("rollout status deployment/shop --timeout=120s")
@@ -220,6 +221,8 @@ def test_the_way_back_is_refused(upgraded: Upgraded) -> None:
     assert site.run(site.control_planes[0], f"find /etc/kubernetes /usr/local/bin -newermt @{before}") == ""
 
 
+# Without this one, the plan of a changed setting shows it a little later.
+@pytest.mark.full
 def test_the_site_says_what_runs_from_then_on(upgraded: Upgraded) -> None:
     plan = upgraded.site.provision("cluster", "--plan", "--exit-code")
     assert plan.code == 0, plan.text
