@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from provision import __version__, cli, render, workflows
+from provision import __version__, cli, render, sandbox, workflows
+from provision.sandbox import record
 from tests.unit import fakes
 from tests.unit.fakes import FakeRunner
 from tests.unit.sites import FIXTURES, write_site
@@ -336,3 +337,17 @@ def test_a_bundle_that_is_not_there_is_made_with_its_version(
     told = " ".join(capsys.readouterr().err.split())
     assert ("is not a complete bundle" if there else "there is no bundle in") in told
     assert "provision bundle create --version 1.35.4" in told
+
+
+def test_a_node_whose_host_left_the_inventory_is_told_apart(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = record.Network(name="x", subnet="192.0.2.0/24", gateway="192.0.2.1")
+    nodes = tuple(record.Node(name, name, f"192.0.2.{number}") for name, number in (("cp1", 11), ("w9", 29)))
+    made = sandbox.Sandbox("x", str(site), "podman", network, "image", nodes)
+    monkeypatch.setattr(sandbox, "up", lambda *_, **__: made)
+    monkeypatch.setattr(sandbox, "node_states", lambda _: dict.fromkeys(("cp1", "w9"), "running"))
+    assert _main(monkeypatch, "sandbox", "up", "-i", site) == 0
+    shown = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert "no longer in the inventory" in shown["w9"]
+    assert "no longer" not in shown["cp1"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from provision.sandbox import Sandbox
+    from provision.sandbox.record import Node
 
 app = typer.Typer(help="Nodes for any site on this machine: try, rehearse, test.", no_args_is_help=True)
 
@@ -182,7 +183,16 @@ def _table(found: list[tuple[Sandbox, dict[str, str]]]) -> RenderableType:
 
 
 def _welcome(sandbox: Sandbox, inventory: Path) -> str:
-    nodes = "\n".join(f"  {node.name:<12}{node.address}{'  spare' if node.spare else ''}" for node in sandbox.nodes)
+    from provision.inventory import load
+
+    named = {host.address or host.name for host in load(inventory).hosts}
+
+    def remark(node: Node) -> str:
+        if node.spare:
+            return "  spare"
+        return "" if node.address in named else "  no longer in the inventory; it goes with the sandbox"
+
+    nodes = "\n".join(f"  {node.name:<12}{node.address}{remark(node)}" for node in sandbox.nodes)
     spares = [node for node in sandbox.nodes if node.spare]
     hints = [f"to use {node.name}, write in the inventory:  {node.name} ansible_host={node.address}" for node in spares]
     going_on = [
