@@ -96,6 +96,10 @@ def test_images_are_there_before_the_first_machine_is_drained(machines: Machines
     assert max(pulled) < min(tasks[DRAIN] for tasks in began.values() if DRAIN in tasks)
 
 
+def test_an_etcd_that_stays_as_it_is_keeps_its_leader(machines: Machines, upgraded: Call) -> None:
+    assert "Upgrade | Let another member lead" not in begins(machines, upgraded)["cp1"]
+
+
 @pytest.mark.usefixtures("upgraded")
 def test_a_worker_reaches_the_api_by_its_own_balancer(machines: Machines) -> None:
     for name in ("w1", "w2"):

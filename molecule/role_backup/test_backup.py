@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from provision import backups
 from provision.backups import Backup
+from tests.e2e.site import eventually
 from tests.machines import Machines
 
 STORE = "/var/lib/provision/backups"
+UPLOADS = "/run/uploads"
+# What a signature has to be made of, tests/unit/test_s3.py computes anew.
+OBJECT_STORAGE = f"""
+import http.server, pathlib
+class Bucket(http.server.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        known = "Credential=scenario/" in self.headers["Authorization"]
+        if known:
+            pathlib.Path("{UPLOADS}", pathlib.Path(self.path).name).write_bytes(data)
+        self.send_response(200 if known else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9000), Bucket).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def object_storage(machines: Machines) -> Iterator[None]:
+    """Object storage on the machine itself, as far as uploads need it."""
+    program = shlex.quote(OBJECT_STORAGE)
+    machines.run("cp1", f"mkdir {UPLOADS} && systemd-run --quiet --unit object-storage python3 -c {program}")
+    eventually(lambda: machines.run("cp1", "ss -Hltn | grep -q :9000"), seconds=20, every=0.2)
+    yield
+    machines.run("cp1", f"systemctl stop object-storage; rm -r {UPLOADS}")
 
 
 def make(machines: Machines) -> str:
@@ -54,6 +82,16 @@ def test_nobody_else_reads_it(machines: Machines, made: Backup) -> None:
         file = machines["cp1"].file(path)
         assert (file.user, file.mode) == ("root", mode), path
     assert machines["cp1"].run("grep -r 'PRIVATE KEY' /etc/kubernetes/provision/backup").rc == 1
+
+
+def test_object_storage_has_the_same(machines: Machines, made: Backup) -> None:
+    uploaded = machines.run("cp1", f"sha256sum {UPLOADS}/{made.path.name}")
+    assert uploaded.split()[0] == hashlib.sha256(made.path.read_bytes()).hexdigest()
+
+
+def test_only_root_reads_what_uploads_are_signed_with(machines: Machines) -> None:
+    told = machines["cp1"].file("/etc/kubernetes/provision/backup/s3.json")
+    assert (told.user, told.mode) == ("root", 0o600)
 
 
 @pytest.mark.usefixtures("made")
