@@ -15,6 +15,7 @@ options:
   items:
     description:
       - What shall exist. Each item has C(dest) and one of C(template), C(content), C(content_b64), C(block), C(state).
+      - Of a directory with C(purge), what was written below it before and is no longer an item is removed.
     type: list
     elements: dict
     required: true
@@ -62,7 +63,7 @@ from ansible.module_utils.atomic import (  # type: ignore[import-not-found]
     write,
 )
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.managed import note  # type: ignore[import-not-found]
+from ansible.module_utils.managed import load, note  # type: ignore[import-not-found]
 
 STATES = ("file", "directory", "link", "absent")
 KEYS = {
@@ -79,6 +80,7 @@ KEYS = {
     "group",
     "validate",
     "secret",
+    "purge",
 }
 
 
@@ -99,6 +101,7 @@ class Item:
         self.uid, self.gid = ids(raw.get("owner", "root"), raw.get("group", "root"))
         self.source = raw.get("src")
         self.validate = raw.get("validate")
+        self.purge = bool(raw.get("purge"))
         self.raw = raw
 
     def wanted(self, current):
@@ -163,6 +166,14 @@ class Item:
             write(self.dest, after, self.mode, self.uid, self.gid)
         else:
             set_attributes(self.dest, self.mode, self.uid, self.gid)
+
+
+def outdated(items):
+    """What was written below a directory with C(purge) and is not asked for any more, as items."""
+    wanted = {item.dest for item in items}
+    below = tuple(f"{item.dest}/" for item in items if item.purge)
+    paths = [path for path in sorted(load()) if path.startswith(below) and path not in wanted]
+    return [Item({"dest": path, "state": "absent"}, "0644") for path in paths]
 
 
 def delete(path):
@@ -231,6 +242,7 @@ def main():
         if module.check_mode and isinstance(error, KeyError):
             module.exit_json(changed=True, paths=[raw["dest"] for raw in module.params["items"]])
         module.fail_json(msg=str(error))
+    items += outdated(items)
     todo = [(item, action) for item in items for action in [item.plan()] if action]
     for item, action in todo:
         if action[0] == "write" and item.validate:

@@ -136,6 +136,24 @@ def test_secrets_and_files_of_others_are_not_noted(run: ModuleRunner, tmp_path: 
     assert not record.exists()
 
 
+def test_what_is_no_longer_asked_for_leaves_a_directory_that_is_purged(run: ModuleRunner, tmp_path: Path) -> None:
+    place = tmp_path / "certs.d"
+    directory = {"dest": str(place), "state": "directory", "purge": True}
+    files = [{"dest": str(place / name / "hosts.toml"), "content": name} for name in ("kept", "gone")]
+    run("files", items=[directory, *files])
+    (place / "gone" / "by-hand").touch()
+
+    planned = run("files", items=[directory, files[0]], check=True)
+    assert planned["paths"] == [files[1]["dest"]]
+    assert (place / "gone/hosts.toml").exists()
+    run("files", items=[directory, files[0]])
+
+    assert not (place / "gone/hosts.toml").exists()
+    assert (place / "gone/by-hand").exists()
+    assert (place / "kept/hosts.toml").exists()
+    assert run("files", items=[directory, files[0]])["changed"] is False
+
+
 def test_what_is_removed_is_forgotten_with_all_in_it(run: ModuleRunner, tmp_path: Path, record: Path) -> None:
     run("files", items=[{"dest": str(tmp_path / name), "content": "x"} for name in ("d/a", "d2")])
     run("files", items=[{"dest": str(tmp_path / "d"), "state": "absent"}])
