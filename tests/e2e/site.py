@@ -124,12 +124,6 @@ class Site:
         """Add these to the site's lasting settings, instead of what the last call added."""
         self._settings_file.write_text(yaml.safe_dump({**self._settings, **settings}))
 
-    def set_for(self, host: str, settings: Mapping[str, Any]) -> None:
-        """Make these the host's own settings."""
-        file = self.file.parent / "host_vars" / f"{host}.yml"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(dict(settings)))
-
     def write_host(self, group: str, name: str, number: int, variables: str = "") -> None:
         """Write a host's line at the top of its group, which is made when the inventory has none."""
         address = f"{self.network}.{number}"
