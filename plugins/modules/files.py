@@ -63,7 +63,7 @@ from ansible.module_utils.atomic import (  # type: ignore[import-not-found]
     write,
 )
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.managed import load, note  # type: ignore[import-not-found]
+from ansible.module_utils.managed import load, note  # type: ignore[import-not-found]  # there on nodes
 
 STATES = ("file", "directory", "link", "absent")
 KEYS = {
