@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from provision import backups
 from tests.e2e.site import Call, eventually, provision
 from tests.machines import Machines
 
+CA = "/etc/kubernetes/pki/ca.crt"
 KUBECTL = "kubectl --cache-dir /tmp/kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 @pytest.fixture(scope="module")
-def restored(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Call:
-    """How the restore ended; between the backup and it one object was deleted and another one made."""
+def backup(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup with an object that is deleted afterwards, when another one is made."""
     name, place = str(machines.site.setting("cluster_name")), tmp_path_factory.mktemp("backups")
     machines.run("cp1", f"{KUBECTL} create configmap before --from-literal=word=kept")
     made = provision("backup", "--yes", "--to", place, "-i", machines.site.path)
     assert made.code == 0, made.text
     machines.run("cp1", f"{KUBECTL} delete configmap before")
     machines.run("cp1", f"{KUBECTL} create configmap after")
-    return provision("restore", next(backups.known(name, place)), "--yes", name, "-i", machines.site.path)
+    return next(backups.known(name, place))
+
+
+@pytest.fixture(scope="module")
+def restored(machines: Machines, backup: Path) -> Call:
+    """How the restore ended."""
+    name = str(machines.site.setting("cluster_name"))
+    return provision("restore", backup, "--yes", name, "-i", machines.site.path)
+
+
+def test_machines_of_another_cluster_are_refused(machines: Machines, backup: Path) -> None:
+    other = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=kubernetes -keyout /dev/null"
+    machines.run("w1", f"cp {CA} /root/ca.crt; {other} -out {CA}")
+    refused = provision("restore", backup, "--plan", "-i", machines.site.path)
+    machines.run("w1", f"mv /root/ca.crt {CA}")
+    assert refused.code != 0
+    assert "w1 belongs to another cluster" in refused.failures
 
 
 def test_what_was_there_is_back_and_what_came_later_is_gone(machines: Machines, restored: Call) -> None:

@@ -14,7 +14,10 @@ from provision.errors import ProvisionError
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """Returns `contents`: base64 of each file of the cluster by its path. Every task that uses it sets `no_log`."""
+    """Returns `contents`, base64 of each file of the cluster by its path, and `authority`, the SHA-256 of the CA.
+
+    Every task that uses it sets `no_log`.
+    """
 
     _requires_connection = False
 
@@ -31,4 +34,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if found.cluster != cluster:
             raise AnsibleActionFail(f"{found.path.name} is a backup of {found.cluster}, not of {cluster}")
         contents = {f"/{name}": base64.b64encode(data).decode() for name, data in files.items() if "/" in name}
-        return {"changed": False, "contents": contents, "created": found.created}
+        return {"changed": False, "contents": contents, "authority": found.authority}

@@ -111,6 +111,11 @@ class Backup:
         return str(self.manifest["cluster"])
 
     @property
+    def authority(self) -> str:
+        """The cluster's authority: the SHA-256 of its certificate, in hexadecimal."""
+        return str(self.manifest["authority"])
+
+    @property
     def kubernetes(self) -> str:
         """The cluster's Kubernetes version."""
         return str(self.manifest["kubernetes"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 
 from provision import aliases, catalog, specs
@@ -23,6 +23,12 @@ _SERVICE_PREFIXES = range(12, 29)
 """The API server takes no Service range larger than /12; smaller than /28 leaves no room for the cluster's own."""
 _MAX_NODE_PREFIX_DIFFERENCE = 16
 """The controller manager divides the pod range into at most 2^16 shares."""
+_PUBLISHING_ROLES = ("control_plane", "dns", "network")
+_OF_ONE_HOST = (
+    *("control_plane_workloads_allowed", "control_plane_start_timeout"),
+    *("network_mtu", "network_bgp_asn", "network_bgp_password", "network_bgp_peer_ranges"),
+)
+"""What these roles read for a host alone, and keep in no record of the cluster."""
 
 Problems = Iterator[InvalidInput]
 
@@ -303,17 +309,30 @@ def version(site: Site) -> Problems:
 
 
 def one_cluster(site: Site) -> Problems:
-    """A setting of the whole cluster has the same value on all machines."""
-    for setting in (option.name for option in specs.specs().values() if option.role == "cluster"):
+    """A setting of the whole cluster has the same value on all machines.
+
+    What the control planes publish for all is written by the one that leads, and another may lead the next time.
+    """
+    options = specs.specs().values()
+    everywhere = [option.name for option in options if option.role == "cluster"]
+    published = [
+        option.name for option in options if option.role in _PUBLISHING_ROLES and option.name not in _OF_ONE_HOST
+    ]
+    yield from _alike(_members(site), everywhere, "set it for all hosts: under [all:vars] or in group_vars/all")
+    yield from _alike(site.control_planes, published, "set it for all of them: in group_vars/kube_control_plane")
+
+
+def _alike(hosts: Iterable[Host], settings: Iterable[str], hint: str) -> Problems:
+    for setting in settings:
         values: dict[str, Host] = {}
-        for host in _members(site):
+        for host in hosts:
             values.setdefault(str(host.vars.get(setting)), host)
         if len(values) > 1:
             (one, first), (other, second) = list(values.items())[:2]
             set_on = second if second.location_of(setting) and not _is_default(second, setting) else first
             yield InvalidInput(
                 f"{setting} is {one or 'empty'} on {first.name} and {other or 'empty'} on {second.name}",
-                hint="set it for all hosts: under [all:vars] or in group_vars/all",
+                hint=hint,
                 location=set_on.location_of(setting),
             )
 

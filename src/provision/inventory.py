@@ -12,7 +12,7 @@ from typing import Literal
 
 from provision import aliases
 from provision.aliases import AliasUse
-from provision.errors import InvalidInput, Location, UsageError
+from provision.errors import InvalidInput, Location
 from provision.inventory_reader import Definition, HostReading, Reading, read
 from provision.paths import groups_file, project_root
 
@@ -113,15 +113,16 @@ class Site:
         return tuple({(use.name, use.own, str(use.value), use.origin): use for use in uses}.values())
 
     def host(self, name: str) -> Host:
-        """One machine by its inventory name. Raises UsageError with the nearest name."""
+        """One machine by its inventory name. Raises InvalidInput with the nearest name."""
         for host in self.hosts:
             if host.name == name:
                 return host
         names = [host.name for host in self.hosts]
         near = get_close_matches(name, names, 1)
-        raise UsageError(
-            f"{name} is not a host of {self.path}",
-            hint=f"did you mean {near[0]}?" if near else f"its hosts: {', '.join(names)}",
+        raise InvalidInput(
+            f"{name} is no host of {self.path.name}",
+            hint=f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(names)}",
+            location=str(self.path),
         )
 
     def members(self, group: str) -> tuple[Host, ...]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -224,13 +223,12 @@ def _resumed(request: Request) -> Request:
 
 def _require_known_hosts(site: Site, request: Request) -> None:
     """Refuse names that are no hosts of the site."""
-    known = [host.name for host in site.hosts]
     for name in (*request.hosts, *request.without):
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(known)}"
-            hint = request.workflow.missing_host.format(name=name) or hint
-            raise InvalidInput(f"{name} is no host of {site.path.name}", hint=hint, location=str(site.path))
+        try:
+            site.host(name)
+        except InvalidInput as unknown:
+            hint = request.workflow.missing_host.format(name=name) or unknown.hint
+            raise InvalidInput(unknown.message, hint=hint, location=unknown.location) from None
 
 
 def _require_consent(request: Request, site: Site) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provision import inventory, paths
-from provision.errors import InvalidInput, Location, UsageError
+from provision.errors import InvalidInput, Location
 from tests.unit.sites import FIXTURES, write_site
 
 
@@ -157,7 +157,7 @@ def test_an_encrypted_file_without_a_password_is_told(tmp_path: Path, monkeypatc
 
 
 def test_an_unknown_host_gets_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         inventory.load(write_site(tmp_path)).host("node2")
     assert caught.value.hint == "did you mean node1?"
 

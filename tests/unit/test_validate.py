@@ -233,6 +233,29 @@ def test_a_setting_of_the_cluster_is_the_same_everywhere(tmp_path: Path) -> None
     assert str(caught.value.location).endswith("kube_node.yml:1")
 
 
+TWO_CONTROL_PLANES = "[kube_control_plane]\ncp1 ansible_host=192.0.2.11\ncp2 ansible_host=192.0.2.12\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "control_plane_scheduler_extra_args: [{name: v, value: 4}]",
+        "dns_cache_seconds: 5",
+        "network_policy_enabled: false",
+    ],
+)
+def test_what_the_control_planes_publish_for_all_is_the_same_on_each(line: str, tmp_path: Path) -> None:
+    """Otherwise the record of the cluster would change with the control plane that leads."""
+    with pytest.raises(InvalidInput, match=r"\w+ is .+ on cp1 and .+ on cp2") as caught:
+        validate(write_site(tmp_path, files={"host_vars/cp2.yml": f"{line}\n"}, hosts=TWO_CONTROL_PLANES))
+    assert str(caught.value.location).endswith("cp2.yml:1")
+
+
+def test_what_a_control_plane_keeps_to_itself_may_be_its_own(tmp_path: Path) -> None:
+    own = "control_plane_start_timeout: 300\ncontrol_plane_workloads_allowed: true\n"
+    validate(write_site(tmp_path, files={"host_vars/cp2.yml": own}, hosts=TWO_CONTROL_PLANES))
+
+
 def test_a_file_that_no_group_reads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no group kube_nodes") as caught:
         validate(write_site(tmp_path, files={"group_vars/kube_nodes.yml": "host_packages: [vim]\n"}))
