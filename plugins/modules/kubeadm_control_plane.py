@@ -83,6 +83,7 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
 )
 
 MANIFESTS = f"{KUBERNETES}/manifests"
+PODS = "/var/lib/kubelet/pods"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SEAL = f"{APPLIED}.seal"
 # On the ConfigMap kubeadm-config: the run and the control plane where a change failed.
@@ -128,7 +129,7 @@ class ControlPlane:
 
     def manifests(self):
         """The static pods as they are on this host, by component."""
-        return {name: (read(os.path.join(MANIFESTS, f"{name}.yaml")) or b"").decode() for name in COMPONENTS}
+        return {name: (read(manifest_path(name)) or b"").decode() for name in COMPONENTS}
 
     def wanted_manifests(self):
         """The static pods that the configuration asks for, by component."""
@@ -140,20 +141,32 @@ class ControlPlane:
 
     def replace(self, manifests):
         """Replace static pods at the same time and wait for the new ones; the old ones come back when one fails."""
-        paths = {name: os.path.join(MANIFESTS, f"{name}.yaml") for name in manifests}
+        paths = {name: manifest_path(name) for name in manifests}
         before = {name: read(path) for name, path in paths.items()}
-        for name, path in paths.items():
-            write(path, manifests[name].encode(), 0o600, 0, 0)
+        self.hand_over(manifests)
         try:
             for name, path in paths.items():
                 self.wait(name, os.stat(path).st_mtime)
         except KubeadmError:
-            there = {name: text for name, text in before.items() if text is not None}
-            for name, text in there.items():
-                write(paths[name], text, 0o600, 0, 0)
+            there = {name: text.decode() for name, text in before.items() if text is not None}
+            self.hand_over(there)
             for name in there:
                 wait_until(lambda name=name: self.health(name), self.timeout)
             raise
+
+    def hand_over(self, manifests):
+        """Give the kubelet other static pods, so that each starts as soon as the old one is gone.
+
+        A pod that finds one of its name still there is looked at again after ten to fifteen seconds; one that comes
+        when the old one is gone starts at once. So each is written twice; what stands in between would do as well.
+        """
+        old = [path for name in manifests for path in glob.glob(f"{PODS}/*/containers/{name}")]
+        if old:
+            for name, text in manifests.items():
+                write(manifest_path(name), other_pod(text).encode(), 0o600, 0, 0)
+            wait_until(lambda: "an old pod is there" if any(map(os.path.exists, old)) else None, self.timeout)
+        for name, text in manifests.items():
+            write(manifest_path(name), text.encode(), 0o600, 0, 0)
 
     def wait(self, component, since):
         """Wait until a process of the component that is younger than `since` (epoch) works."""
@@ -177,6 +190,16 @@ class ControlPlane:
         for path in glob.glob(f"{PKI}/apiserver.*"):
             os.unlink(path)
         self.kubeadm("init", "phase", "certs", "apiserver")
+
+
+def manifest_path(component):
+    """Where the kubelet finds a static pod."""
+    return os.path.join(MANIFESTS, f"{component}.yaml")
+
+
+def other_pod(manifest):
+    """A manifest of the same containers, and yet another pod: the kubelet tells them apart by their contents."""
+    return manifest.replace("metadata:\n", "metadata:\n  generateName: next-\n", 1)
 
 
 def seal(config, manifests):

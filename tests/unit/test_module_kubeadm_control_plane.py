@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Plane:
         self.deaf: list[str] = []
         own = self.module.ControlPlane
         monkeypatch.setattr(self.module, "MANIFESTS", str(self.manifests))
+        self.pods = root / "pods"
+        monkeypatch.setattr(self.module, "PODS", str(self.pods))
         monkeypatch.setattr(self.module, "APPLIED", str(self.applied))
         monkeypatch.setattr(self.module, "SEAL", str(root / "seal"))
         self.notes: dict[str, str] = {}
@@ -138,6 +141,28 @@ def test_the_api_server_is_replaced_first_and_the_others_together(
     assert f"{broken} does not work" in call(run, plane, NEW)["msg"]
     assert plane.waited == waited
     assert [plane.text(name)[-2] for name in plane.wanted] == left
+
+
+def test_the_new_pod_comes_when_the_old_one_is_gone(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes earlier waits for the kubelet's next look, ten seconds and more."""
+    plane = Plane(tmp_path, monkeypatch)
+    old, wanted = plane.pods / "uid" / "containers" / "kube-scheduler", "metadata:\n  name: kube-scheduler\n"
+    old.mkdir(parents=True)
+    plane.wanted["kube-scheduler"] = wanted
+    meanwhile = []
+
+    def wait_until(missing: Callable[[], str | None], _timeout: int) -> None:
+        assert missing()
+        meanwhile.append(plane.text("kube-scheduler"))
+        old.rmdir()
+        assert missing() is None
+
+    monkeypatch.setattr(plane.module, "wait_until", wait_until)
+    assert call(run, plane, NEW)["action"] == "kube-scheduler"
+    assert meanwhile == ["metadata:\n  generateName: next-\n  name: kube-scheduler\n"]
+    assert plane.text("kube-scheduler") == wanted
 
 
 def test_nothing_is_touched_while_another_control_plane_is_down(
