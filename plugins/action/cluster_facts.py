@@ -31,13 +31,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Who is in the cluster, who leads, and how the API is reached."""
         groups, name = variables["groups"], variables["inventory_hostname"]
         everyone = _offices(groups)
-        leaving = [host for host in str(self._task.args.get("leaving") or "").split(",") if host]
+        leaving = _listed(self._task.args.get("leaving"))
+        leading = {host for office in ("control_plane", "etcd", "balancer") for host in everyone[office]}
+        # Each look into hostvars resolves all of that host's variables: none for a host without an office.
+        hostvars = {host: variables["hostvars"][host] for host in {name, *leading, *leaving}}
+        strangers = _strangers(hostvars, self._task.args.get("joining"))
+        outside = {*leaving, *strangers}
         planes, etcd, balancers, nodes = (
-            [host for host in everyone[office] if host not in leaving]
+            [host for host in everyone[office] if host not in outside]
             for office in ("control_plane", "etcd", "balancer", "node")
         )
-        # Each look into hostvars resolves all of that host's variables: none for a host without an office.
-        hostvars = {host: variables["hostvars"][host] for host in {*planes, *etcd, *balancers, *leaving}}
         probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in _answering(hostvars) & {*planes, *etcd}}
         mode = topology.api_access(variables["cluster_vip"], variables["cluster_api_address"])
         host = f"api.{variables['cluster_domain']}"
@@ -65,6 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "cluster_api_endpoint": f"{host}:{variables['cluster_api_port']}",
             "cluster_api_ip": targets.get(mode, "127.0.0.1"),
             "cluster_balancer": topology.balancer(mode, name, balancers, nodes),
+            "cluster_stranger": name in strangers,
         }
 
     @staticmethod
@@ -76,6 +80,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "cluster_artifacts": material.artifacts(known, version, arch, held, variables["cluster_mirror_url"]),
             "cluster_images": material.images(known, version, held),
         }
+
+
+def _listed(names: object) -> list[str]:
+    return [name for name in str(names or "").split(",") if name]
+
+
+def _strangers(hostvars: dict[str, Any], joining: str | None) -> set[str]:
+    """The hosts that are no members and are not taken in by this run; a run that names nobody takes in all."""
+    if joining is None:
+        return set()
+    probes = {host: hostvars[host]["__cluster_probe"]["host"] for host in _answering(hostvars) - {*_listed(joining)}}
+    return {
+        host
+        for host, probe in probes.items()
+        if not (probe["kubernetes"]["kubelet_conf"] or probe["etcd"]["data_dir_present"] or probe["balancer"])
+    }
 
 
 def _offices(groups: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -92,10 +112,12 @@ def _offices(groups: dict[str, list[str]]) -> dict[str, list[str]]:
 def _groups(variables: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     """What plays name instead of asking on each host whether it is meant."""
     name, probe, balancer = variables["inventory_hostname"], facts["cluster_host"], facts["cluster_balancer"]
+    leaving = [member for member in facts["cluster_leaving"] if member["etcd"]]
     belongs = {
-        "cluster_present": True,
+        "cluster_present": not facts["cluster_stranger"],
+        "cluster_stranger": facts["cluster_stranger"],
         "cluster_leads": name == facts["cluster_leader"],
-        "cluster_etcd": name in _offices(variables["groups"])["etcd"],
+        "cluster_etcd": name in {member["host"] for member in (*facts["cluster_etcd_members"], *leaving)},
         f"balancer_{balancer}": True,
         # It balanced before and shall not any more, since the group or the way to the API changed.
         "balancer_gone": balancer == "none" and probe["balancer"],
@@ -111,4 +133,4 @@ def _answering(hostvars: dict[str, Any]) -> set[str]:
 
 def _absent(silent: set[str], without: str | None) -> list[str]:
     """The hosts that this run does without: members that did not answer, and those that the operator named."""
-    return sorted(silent | {name for name in (without or "").split(",") if name})
+    return sorted(silent | set(_listed(without)))

@@ -58,6 +58,7 @@ action:
 import contextlib
 import glob
 import hashlib
+import json
 import os
 import socket
 import ssl
@@ -106,9 +107,28 @@ class ControlPlane:
         return unanswered(f"https://127.0.0.1:{port}/healthz", verify=False)
 
     def kubeadm(self, *words, env=None):
-        """Run kubeadm with the wanted configuration."""
-        with private_directory() as directory:
-            return run("kubeadm", *words, "--config", write_private(directory, "kubeadm.yaml", self.config), env=env)
+        """Run kubeadm with the wanted configuration and our patches."""
+        with private_directory() as directory, private_directory() as patches:
+            for component, patch in self.patches().items():
+                write_private(patches, f"{component}+strategic.json", patch)
+            kind = "kind: InitConfiguration\n"
+            config = self.config.replace(kind, f"{kind}patches: {{directory: {patches}}}\n", 1)
+            return run("kubeadm", *words, "--config", write_private(directory, "kubeadm.yaml", config), env=env)
+
+    def patches(self):
+        """What the static pods have otherwise than kubeadm makes them, by component.
+
+        The first look at kubeadm's pods comes after ten seconds, and until then they are not ready.
+        """
+        probe = {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": self.timeout}
+        return {
+            name: json.dumps({"spec": {"containers": [{"name": name, "startupProbe": probe}]}}) for name in COMPONENTS
+        }
+
+    def seal(self, manifests):
+        """What tells that these manifests are what was asked for, and that nobody changed them since."""
+        text = "\0".join((self.config, *self.patches().values(), *(manifests[name] for name in COMPONENTS)))
+        return hashlib.sha256(text.encode()).hexdigest().encode()
 
     def create(self):
         """Bring the host up; what an earlier attempt left is made again, except the authorities.
@@ -202,12 +222,6 @@ def other_pod(manifest):
     return manifest.replace("metadata:\n", "metadata:\n  generateName: next-\n", 1)
 
 
-def seal(config, manifests):
-    """What tells that these manifests were compared with this configuration, and that nobody changed them since."""
-    text = "\0".join((config, *(manifests[name] for name in COMPONENTS)))
-    return hashlib.sha256(text.encode()).hexdigest().encode()
-
-
 def unready(peers):
     """The other control planes that do not answer."""
     return [peer for peer in peers if unanswered(f"https://{endpoint(peer)}/readyz")]
@@ -243,7 +257,7 @@ def reconcile(module, plane, applied):
     if before != after and module.check_mode:  # the kubeadm that could tell more comes with the upgrade
         return list(COMPONENTS), [{"before": f"{before}\n", "after": f"{after}\n", "after_header": "control plane"}]
     current = plane.manifests()
-    settled = applied == plane.config and read(SEAL) == seal(plane.config, current)
+    settled = applied == plane.config and read(SEAL) == plane.seal(current)
     # Asking kubeadm takes half a second of the processor, on every control plane and in every run.
     wanted = current if settled else plane.wanted_manifests()
     todo = [name for name in COMPONENTS if wanted[name] != current[name]]
@@ -260,7 +274,7 @@ def reconcile(module, plane, applied):
                 plane.wait(name, 0)
             write(APPLIED, plane.config.encode(), 0o600, 0, 0)
         if not settled:
-            write(SEAL, seal(plane.config, wanted), 0o600, 0, 0)
+            write(SEAL, plane.seal(wanted), 0o600, 0, 0)
     return [*todo, *(["certificate"] if lacking else [])], diff
 
 
@@ -312,7 +326,7 @@ def main():
         if not module.check_mode:
             plane.create()
             write(APPLIED, plane.config.encode(), 0o600, 0, 0)
-            write(SEAL, seal(plane.config, plane.manifests()), 0o600, 0, 0)
+            write(SEAL, plane.seal(plane.manifests()), 0o600, 0, 0)
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     diff = [{"before": "", "after": plane.config, "after_header": "control plane"}]

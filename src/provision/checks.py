@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
 from provision import aliases, catalog, specs
@@ -23,13 +23,6 @@ _SERVICE_PREFIXES = range(12, 29)
 """The API server takes no Service range larger than /12; smaller than /28 leaves no room for the cluster's own."""
 _MAX_NODE_PREFIX_DIFFERENCE = 16
 """The controller manager divides the pod range into at most 2^16 shares."""
-_PUBLISHING_ROLES = ("control_plane", "dns", "network")
-_OF_ONE_HOST = (
-    *("control_plane_workloads_allowed", "control_plane_start_timeout"),
-    *("network_mtu", "network_bgp_asn", "network_bgp_password", "network_bgp_peer_ranges"),
-)
-"""What these roles read for a host alone, and keep in no record of the cluster."""
-
 Problems = Iterator[InvalidInput]
 
 
@@ -69,7 +62,7 @@ def _meant_group(name: str) -> str | None:
 def names(site: Site) -> Problems:
     """Names that Kubernetes takes, each of them once."""
     first: dict[str, Host] = {}
-    for host in _members(site):
+    for host in members(site):
         if len(host.node_name) > 63 or not _DOMAIN.fullmatch(host.node_name):
             fixed = re.sub(r"[^a-z0-9.-]+", "-", host.node_name).strip("-.")[:63]
             yield InvalidInput(
@@ -95,7 +88,7 @@ def names(site: Site) -> Problems:
 
 def addresses(site: Site) -> Problems:
     """Every machine of the cluster has an IPv4 address that the others can reach, and no two have the same."""
-    for host in _members(site):
+    for host in members(site):
         where = host.location_of("ip", "ansible_host") or _host_line(site, host)
         address = _ipv4(host.address)
         if address is None:
@@ -127,7 +120,7 @@ def _ssh_target(host: Host) -> str:
 
 def _twice(site: Site, what: str, key: Callable[[Host], str], where: tuple[str, ...]) -> Problems:
     hosts: dict[str, list[Host]] = defaultdict(list)
-    for host in _members(site):
+    for host in members(site):
         if key(host):
             hosts[key(host)].append(host)
     for value, same in hosts.items():
@@ -166,7 +159,7 @@ def ranges(site: Site) -> Problems:
     if pods:
         yield from _pod_prefix(site, pods)
     for setting, network in found.items():
-        inside = [host for host in _members(site) if (address := _ipv4(host.address)) and address in network]
+        inside = [host for host in members(site) if (address := _ipv4(host.address)) and address in network]
         if inside:
             first = f"{inside[0].name} ({inside[0].address})"
             own_address = inside[0].location_of("ip", "ansible_host")
@@ -308,35 +301,6 @@ def version(site: Site) -> Problems:
         )
 
 
-def one_cluster(site: Site) -> Problems:
-    """A setting of the whole cluster has the same value on all machines.
-
-    What the control planes publish for all is written by the one that leads, and another may lead the next time.
-    """
-    options = specs.specs().values()
-    everywhere = [option.name for option in options if option.role == "cluster"]
-    published = [
-        option.name for option in options if option.role in _PUBLISHING_ROLES and option.name not in _OF_ONE_HOST
-    ]
-    yield from _alike(_members(site), everywhere, "set it for all hosts: under [all:vars] or in group_vars/all")
-    yield from _alike(site.control_planes, published, "set it for all of them: in group_vars/kube_control_plane")
-
-
-def _alike(hosts: Iterable[Host], settings: Iterable[str], hint: str) -> Problems:
-    for setting in settings:
-        values: dict[str, Host] = {}
-        for host in hosts:
-            values.setdefault(str(host.vars.get(setting)), host)
-        if len(values) > 1:
-            (one, first), (other, second) = list(values.items())[:2]
-            set_on = second if second.location_of(setting) and not _is_default(second, setting) else first
-            yield InvalidInput(
-                f"{setting} is {one or 'empty'} on {first.name} and {other or 'empty'} on {second.name}",
-                hint=hint,
-                location=set_on.location_of(setting),
-            )
-
-
 def even_etcd(site: Site) -> Problems:
     """A new cluster's etcd has an odd number of members. One that runs passes through even ones: not in `ALL`."""
     count, group = len(site.etcd_members), "etcd" if site.members("etcd") else "kube_control_plane"
@@ -348,10 +312,10 @@ def even_etcd(site: Site) -> Problems:
         )
 
 
-ALL = (groups, names, addresses, ranges, pods_per_node, api, kube_vip, version, one_cluster)
+ALL = (groups, names, addresses, ranges, pods_per_node, api, kube_vip, version)
 
 
-def _members(site: Site) -> tuple[Host, ...]:
+def members(site: Site) -> tuple[Host, ...]:
     """The machines that are part of the cluster or serve its API."""
     return tuple(host for host in site.hosts if {"k8s_cluster", "etcd", "load_balancer"} & set(host.groups))
 
@@ -370,12 +334,13 @@ def _network(value: str) -> ipaddress.IPv4Network | None:
         return None
 
 
-def _is_default(host: Host, setting: str) -> bool:
+def is_default(host: Host, setting: str) -> bool:
+    """Whether a host has the default of a setting."""
     return host.origins[setting] == specs.specs()[setting].location
 
 
 def _is_set(site: Site, setting: str) -> bool:
-    return bool(site.control_planes) and not _is_default(site.control_planes[0], setting)
+    return bool(site.control_planes) and not is_default(site.control_planes[0], setting)
 
 
 def _own_location(site: Site, *settings: str) -> Location:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from provision import aliases, checks, checks_files, specs, state
+from provision import aliases, checks, checks_alike, checks_files, specs, state
 from provision.errors import InvalidInput, Location
 from provision.inventory import OWN_GROUPS, Definition, Site, load
 from provision.inventory_reader import ENCRYPTED
@@ -56,7 +56,7 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
     """Every problem of a site that was read; empty when it is fit to be used."""
     found = [*_variables(site), *_values(site), *_both_names(site), *_files_never_read(site)]
     doubted = {str(problem.location) for problem in found}
-    for structural in (*checks.ALL, *checks_files.ALL) if site.control_planes else (checks.groups,):
+    for structural in (*checks.ALL, *checks_alike.ALL, *checks_files.ALL) if site.control_planes else (checks.groups,):
         # A value of the wrong type is reported once: what follows from it only confuses.
         found += [each for each in structural(site) if str(each.location) not in doubted or not _has_line(each)]
     return _distinct(found)

@@ -16,12 +16,18 @@ from .test_action_files import action
 
 MEMBER = {
     "arch": "amd64",
-    "kubernetes": {"admin_conf": True, "api_ready": True, "manifests": ["kube-apiserver"]},
-    "etcd": {"healthy": True},
+    "kubernetes": {"kubelet_conf": True, "admin_conf": True, "api_ready": True, "manifests": ["kube-apiserver"]},
+    "etcd": {"healthy": True, "data_dir_present": True},
     "balancer": True,
     "backup_timer": False,
 }
-BARE: dict[str, Any] = {"arch": "amd64", "kubernetes": {}, "etcd": {}, "balancer": False, "backup_timer": False}
+BARE: dict[str, Any] = {
+    "arch": "amd64",
+    "kubernetes": {"kubelet_conf": False},
+    "etcd": {"data_dir_present": False},
+    "balancer": False,
+    "backup_timer": False,
+}
 GROUPS = {"kube_control_plane": ["CP1", "cp2"], "kube_node": ["w1", "cp2"], "etcd": [], "load_balancer": []}
 
 
@@ -36,7 +42,11 @@ def groups_of(*arguments: Any, **settings: Any) -> set[str]:
 
 
 def decided(
-    name: str = "CP1", groups: dict[str, list[str]] | None = None, probes: Any = None, **settings: Any
+    name: str = "CP1",
+    groups: dict[str, list[str]] | None = None,
+    probes: Any = None,
+    arguments: dict[str, str] | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """What is decided for `name`; a host that is not in `probes` is bare, one whose probe is None did not answer."""
     own = {
@@ -58,7 +68,7 @@ def decided(
         probe = (probes or {}).get(host, BARE)
         variables["__cluster_probe"] = {"host": probe} if probe else {"unreachable": True}
     plugin = action("cluster_facts")(
-        task=SimpleNamespace(args={}, async_val=0, check_mode=False),
+        task=SimpleNamespace(args=arguments or {}, async_val=0, check_mode=False),
         connection=SimpleNamespace(_shell=SimpleNamespace(tmpdir=None)),
         play_context=SimpleNamespace(),
         loader=None,
@@ -135,6 +145,28 @@ def test_the_leader_is_a_healthy_member_and_a_silent_host_is_passed_over() -> No
     grown = facts(probes={"cp2": MEMBER})
     assert (grown["cluster_leader"], grown["cluster_etcd_leader"], grown["cluster_exists"]) == ("cp2", "cp2", True)
     assert facts("w1", probes={"CP1": None})["cluster_leader"] == "cp2"
+
+
+def test_who_never_came_in_is_no_member_while_others_come_and_go() -> None:
+    probes = {"CP1": MEMBER}
+    assert len(facts(probes=probes)["cluster_control_planes"]) == 2
+    for joining, planes in (("w1", ["CP1"]), ("", ["CP1"]), ("cp2", ["CP1", "cp2"])):
+        found = decided("cp2", probes=probes, arguments={"joining": joining}, cluster_vip="10.0.0.9")
+        known = found["ansible_facts"]
+        for office in ("cluster_control_planes", "cluster_etcd_members", "cluster_load_balancers"):
+            assert [member["host"] for member in known[office]] == planes
+        assert known["cluster_balancer"] == ("vip" if joining == "cp2" else "none")
+        groups = (
+            {"cluster_present", "cluster_etcd", "balancer_vip"}
+            if joining == "cp2"
+            else {"cluster_stranger", "balancer_none"}
+        )
+        assert set(found["add_host"]["groups"]) == groups
+    assert groups_of("w1", probes=probes, arguments={"joining": ""}) == {"cluster_stranger", "balancer_none"}
+    # One that does not answer may well be a member.
+    gone = facts(probes={"CP1": MEMBER, "cp2": None}, arguments={"joining": ""})
+    assert [member["host"] for member in gone["cluster_control_planes"]] == ["CP1", "cp2"]
+    assert gone["cluster_absent"] == ["cp2"]
 
 
 def test_without_a_bundle_downloads_have_their_upstream() -> None:
