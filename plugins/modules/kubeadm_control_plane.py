@@ -60,6 +60,7 @@ import glob
 import hashlib
 import json
 import os
+import secrets
 import socket
 import ssl
 
@@ -85,6 +86,8 @@ from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
 
 MANIFESTS = f"{KUBERNETES}/manifests"
 PODS = "/var/lib/kubelet/pods"
+# The static pods have 30 seconds to end, and the kubelet some to clean up.
+GONE = 60
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SEAL = f"{APPLIED}.seal"
 # On the ConfigMap kubeadm-config: the run and the control plane where a change failed.
@@ -184,7 +187,7 @@ class ControlPlane:
         if old:
             for name, text in manifests.items():
                 write(manifest_path(name), other_pod(text).encode(), 0o600, 0, 0)
-            wait_until(lambda: "an old pod is there" if any(map(os.path.exists, old)) else None, self.timeout)
+            wait_until(lambda: "an old pod is there" if any(map(os.path.exists, old)) else None, GONE)
         for name, text in manifests.items():
             write(manifest_path(name), text.encode(), 0o600, 0, 0)
 
@@ -218,8 +221,11 @@ def manifest_path(component):
 
 
 def other_pod(manifest):
-    """A manifest of the same containers, and yet another pod: the kubelet tells them apart by their contents."""
-    return manifest.replace("metadata:\n", "metadata:\n  generateName: next-\n", 1)
+    """A manifest of the same containers, and yet another pod: the kubelet tells them apart by their contents.
+
+    It is another one each time: after an interruption an earlier one of these may be what runs.
+    """
+    return manifest.replace("metadata:\n", f"metadata:\n  generateName: next-{secrets.token_hex(4)}-\n", 1)
 
 
 def unready(peers):

@@ -96,6 +96,7 @@ def test_the_run_is_recorded_with_its_figures(cluster: Site, killed: Call) -> No
     assert {each["name"] for each in record["result"]["report"]["measures"]} == {"API read", "API write", "Service"}
 
 
+@pytest.mark.full
 def test_handing_the_vip_over_is_hardly_noticed(cluster: Site, record_property: pytest.RecordProperty) -> None:
     done = _drilled(cluster, "vip-holder", "--graceful")
     record_property("api_gap_seconds", _gap(done, "API read"))

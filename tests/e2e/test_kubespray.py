@@ -88,6 +88,8 @@ def test_a_dead_control_plane_is_not_missed(run: Call, site: Site) -> None:
         site.up()
 
 
+# The cluster of the quick start shows it in every run.
+@pytest.mark.full
 def test_the_second_run_changes_nothing(run: Call, site: Site) -> None:
     again = site.provision("cluster", "--yes")
     assert again.code == 0, again.text

@@ -31,13 +31,13 @@ def _rehearsed(site: Site, *words: str) -> Call:
 def test_a_rehearsal_tells_what_would_happen_and_cleans_up(bundle: None) -> None:
     site = _site()
     before = {path: path.read_text() for path in site.file.parent.rglob("*") if path.is_file()}
-    done = _rehearsed(site, "--workers", "1")
+    done = _rehearsed(site, "--workers", "0")
     assert done.code == 0, done.text
     steps = {step["command"]: step for step in done.document["steps"]}
     assert steps["cluster"]["code"] == 0
     assert {"Run etcd", "Verify the cluster"} & {phase["name"] for phase in steps["cluster"]["phases"]}
     assert all(phase["seconds"] >= 0 for phase in steps["cluster"]["phases"])
-    assert done.document["left_out"] == ["worker2"]
+    assert done.document["left_out"] == ["worker1", "worker2"]
     own, here = done.document["addresses"]["master1"]
     assert (own, here.rpartition(".")[2]) == ("192.0.2.11", "11")
     assert sandbox.load(Path(done.document["copy"])) is None
