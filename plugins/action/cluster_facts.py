@@ -35,7 +35,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         leading = {host for office in ("control_plane", "etcd", "balancer") for host in everyone[office]}
         # Each look into hostvars resolves all of that host's variables: none for a host without an office.
         hostvars = {host: variables["hostvars"][host] for host in {name, *leading, *leaving}}
-        strangers = _strangers(hostvars, self._task.args.get("joining"))
+        # One that leaves is still worked on when nothing of its membership is left, after an interruption.
+        strangers = _strangers(hostvars, self._task.args.get("joining")) - {*leaving}
         outside = {*leaving, *strangers}
         planes, etcd, balancers, nodes = (
             [host for host in everyone[office] if host not in outside]

@@ -23,6 +23,7 @@ _SERVICE_PREFIXES = range(12, 29)
 """The API server takes no Service range larger than /12; smaller than /28 leaves no room for the cluster's own."""
 _MAX_NODE_PREFIX_DIFFERENCE = 16
 """The controller manager divides the pod range into at most 2^16 shares."""
+
 Problems = Iterator[InvalidInput]
 
 

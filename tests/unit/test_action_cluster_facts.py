@@ -163,6 +163,9 @@ def test_who_never_came_in_is_no_member_while_others_come_and_go() -> None:
         )
         assert set(found["add_host"]["groups"]) == groups
     assert groups_of("w1", probes=probes, arguments={"joining": ""}) == {"cluster_stranger", "balancer_none"}
+    # What was broken off while it left goes on.
+    leaving = groups_of("cp2", probes=probes, arguments={"joining": "", "leaving": "cp2"}, cluster_vip="10.0.0.9")
+    assert leaving == {"cluster_present", "cluster_etcd", "balancer_none"}
     # One that does not answer may well be a member.
     gone = facts(probes={"CP1": MEMBER, "cp2": None}, arguments={"joining": ""})
     assert [member["host"] for member in gone["cluster_control_planes"]] == ["CP1", "cp2"]
