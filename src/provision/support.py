@@ -7,6 +7,7 @@ import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from provision.paths import project_root
 from provision.preflight_rules import SUPPORTED
 from provision.sandbox.image import SUITE
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEAD = """# Supported systems
 
 The columns are the systems that `provision preflight` admits, by the names in their `/etc/os-release`; it refuses
@@ -54,7 +56,7 @@ class System:
         """How the page calls it."""
         return f"{', '.join(self.names)} {self.release}"
 
-    @property
+    @cached_property
     def suites(self) -> frozenset[str]:
         """The code names by which the catalog knows it; none where a bundle carries no packages for it."""
         known = catalog.load().distributions
@@ -109,7 +111,7 @@ def evidence(project: Path, role: str, system: System) -> str:
 
 
 def _roles_on_machines(project: Path) -> set[str]:
-    plays = yaml.safe_load((project / "tests/vm/converge.yml").read_text(encoding="utf-8"))
+    plays = _load(project / "tests/vm/converge.yml")
     calls = [task.get("ansible.builtin.import_role") for play in plays for task in play["tasks"]]
     return {call["name"] for call in calls if call}
 
@@ -137,11 +139,11 @@ def _texts(role: Path) -> Iterator[str]:
 
 
 def _is_declared(role: Path, system: System) -> bool:
-    platforms = _load(role / "meta/main.yml").get("galaxy_info", {}).get("platforms", [])
+    platforms = (_load(role / "meta/main.yml") or {}).get("galaxy_info", {}).get("platforms", [])
     named = {(each["name"], version) for each in platforms for version in each["versions"]}
-    maps = [value for value in _load(role / "vars/main.yml").values() if isinstance(value, dict)]
+    maps = [value for value in (_load(role / "vars/main.yml") or {}).values() if isinstance(value, dict)]
     return not named.isdisjoint(system.platforms) or any(system.family in keys for keys in maps)
 
 
-def _load(file: Path) -> dict[str, Any]:
-    return (yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None) or {}
+def _load(file: Path) -> Any:
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER) if file.exists() else None  # noqa: S506

@@ -144,6 +144,8 @@ class Grown:
     site: Site
     interrupted: int
     """How the command for w2 ended that Ctrl-C broke off in the middle; another one went on from there."""
+    plan: Call
+    """What was said of cp4 right before it came in."""
     calls: Mapping[str, Call]
     """How `node add` of each host ended."""
     gap: float
@@ -166,6 +168,7 @@ def grown(cluster: Site) -> Grown:
     cluster.write_host("kube_control_plane", "cp4", 14)
     cluster.up()
     before = starts()
+    plan = cluster.provision("node", "add", "cp4", "--plan")
     with Prober(f"{cluster.network}.10", 8443) as prober:
         # The other two are in the inventory, and no members yet.
         calls = {"cp4": cluster.provision("node", "add", "cp4", "--yes")}
@@ -174,7 +177,7 @@ def grown(cluster: Site) -> Grown:
             "w2": cluster.provision("node", "add", "--resume", "--yes"),
             "gpu1": cluster.provision("node", "add", "gpu1", "--yes"),
         }
-    return Grown(cluster, interrupted, calls, prober.gap, (before, starts()))
+    return Grown(cluster, interrupted, plan, calls, prober.gap, (before, starts()))
 
 
 @pytest.fixture(scope="module")

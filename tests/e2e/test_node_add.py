@@ -42,6 +42,14 @@ def test_a_control_plane_is_told_to_the_balancers_alone(grown: Grown) -> None:
     assert {role for _, role in others} <= {"load_balancer", "etcd", "node"}
 
 
+def test_the_plan_names_what_the_run_then_changes(grown: Grown) -> None:
+    assert grown.plan.code == 0, grown.plan.text
+    plan, run = grown.plan.changes, grown.calls["cp4"].changes
+    assert {(each["host"], each["role"]) for each in plan} == {(each["host"], each["role"]) for each in run}
+    # The timer of a control plane may approve a certificate first: then the run does one thing less.
+    assert {(each["host"], each["task"]) for each in run} <= {(each["host"], each["task"]) for each in plan}
+
+
 def test_nothing_was_restarted(grown: Grown) -> None:
     before, after = (text.splitlines() for text in grown.starts)
     # A reload of keepalived and HAProxy keeps their first process.

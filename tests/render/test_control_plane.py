@@ -210,3 +210,12 @@ def test_the_probe_reads_back_what_the_cluster_was_made_with(name: str) -> None:
         "control_plane_proxy_enabled": provider != "cilium",
     }
     assert settings_of("", ["/etc/cni/net.d/10-calico.conflist"]) == {}
+
+
+@pytest.mark.parametrize(("planned", "host", "address"), [(True, "cp2", "10.77.0.12"), (False, "cp4", "10.77.0.14")])
+def test_a_plan_asks_the_leader_for_one_that_is_to_come(planned: bool, host: str, address: str) -> None:
+    planes = [{"host": f"cp{number}", "address": f"10.77.0.1{number}"} for number in (1, 2, 4)]
+    facts = {"cluster_leader": "cp2", "cluster_control_planes": planes}
+    role = Role("control_plane", inventory_hostname="cp4", ansible_check_mode=planned, **facts)
+    assert role.value("__control_plane_asked") == host
+    assert role.value("__control_plane_asked_address") == address

@@ -8,8 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.passed import ROOT, Passed
+
+SHARED = (
+    *("src", "plugins", "group_vars", "groups.yml", "ansible.cfg", "roles/cluster"),
+    *(".config/molecule", "molecule/shared", "molecule/conftest.py"),
+    *("tests/machines.py", "tests/e2e/site.py", "tests/scenarios"),
+)
+"""What every scenario runs, beside its own directory and the roles that it names."""
 # The longest first: then two that run side by side end at about the same time.
 LONGEST = ("role_dns", "role_network", "role_node", "role_control_plane")
 
@@ -20,6 +28,17 @@ def scenarios(kind: str) -> list[str]:
     return sorted(names, key=lambda name: (name not in LONGEST, name))
 
 
+def inputs(scenario: str) -> set[str]:
+    """All that the result of a scenario hangs on. A workflow's goes through any role."""
+    kind, _, name = scenario.partition("_")
+    if kind == "flow":
+        return {*SHARED, f"molecule/{scenario}", "roles", "playbooks"}
+    settings = yaml.safe_load((ROOT / f"molecule/{scenario}/molecule.yml").read_text())
+    own = settings["provisioner"]["inventory"]["group_vars"]["all"]
+    roles = {name, *own.get("removed_roles", []), *(role for needed in own.get("needed_roles", []) for role in needed)}
+    return {*SHARED, f"molecule/{scenario}", *(f"roles/{role}" for role in roles)}
+
+
 def reason(said: str) -> str:
     """The first failure with what led to it, and the end; between them is what the machines say about it."""
     first = min((at for word in ("fatal: [", "\nE  ") if (at := said.find(word)) >= 0), default=len(said))
@@ -27,12 +46,17 @@ def reason(said: str) -> str:
 
 
 def run(scenario: str) -> None:
-    """Run it; its own words are shown when it fails."""
+    """Run it, unless it passed with the same files; its own words are shown when it fails."""
+    where = [os.environ.get(name, "") for name in ("MOLECULE_ENGINE", "MOLECULE_INVENTORY")]
+    outcome = Passed(" ".join([scenario, *where]), inputs(scenario))
+    if outcome.reason:
+        pytest.skip(outcome.reason)
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "MOLECULE_COMMAND_BORDERS": "false"}
     command = [tools / "molecule", "test", "--scenario-name", scenario]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{reason(done.stdout)}\n{done.stderr[-4000:]}"
+    outcome.note()
 
 
 @pytest.mark.parametrize("scenario", scenarios("role"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,6 +48,28 @@ class ModuleRunner:
             loaded.main()
         result: dict[str, Any] = json.loads(self._capsys.readouterr().out)
         return result
+
+
+class Clock:
+    """Stands for `time` in modules: who pauses goes on at once, and finds that the time has passed all the same."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+        self.slept = 0.0
+        self._looks = 0
+        self._lock = threading.Lock()
+        for module in modules:
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        """The seconds that were slept so far. Who never pauses would look at it for ever, so that ends as well."""
+        self._looks += 1
+        assert self._looks < 1000, "the time is looked at again and again, and never passes"
+        return self.slept
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass; those who pause at the same time, in threads, do so one after the other."""
+        with self._lock:
+            self.slept += seconds
 
 
 class Tools:

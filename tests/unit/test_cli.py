@@ -173,12 +173,16 @@ def test_a_good_site_is_described() -> None:
     assert json.loads(done.stdout)["error"] is None
 
 
-def test_what_kubesprays_names_became_is_counted_and_listed() -> None:
-    short = _provision("validate", "-i", FIXTURES / "kubespray.ini").stdout
+def test_what_kubesprays_names_became_is_counted_and_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main(monkeypatch, "validate", "-i", FIXTURES / "kubespray.ini") == 0
+    short = capsys.readouterr().out
     assert "3 control planes, 1 worker, 3 etcd members" in short
     assert "1 setting taken from Kubespray's names" in short
 
-    long = _provision("validate", "-v", "-i", FIXTURES / "kubespray.ini").stdout
+    assert _main(monkeypatch, "validate", "-v", "-i", FIXTURES / "kubespray.ini") == 0
+    long = capsys.readouterr().out
     assert "kube_version → cluster_version = 1.36.4" in long
     assert "container_manager → no effect" in long
 

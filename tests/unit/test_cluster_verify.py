@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .module_runner import ModuleRunner, load
+from .module_runner import Clock, ModuleRunner, load
 
 verify = load("cluster_verify")
 checks, pods = verify.cluster_checks, verify.probe_pods
@@ -85,6 +85,11 @@ class Api:
 
 
 @pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch, verify, checks)
+
+
+@pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
     """A healthy cluster; each test breaks a part of it."""
     made = Api()
@@ -97,7 +102,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
 
 
 @pytest.fixture
-def run(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def run(api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     runner = ModuleRunner(monkeypatch, capsys)
 
     def call(check: bool = False, **options: Any) -> dict[str, Any]:
@@ -153,11 +158,12 @@ def test_the_pods_meet_the_strictest_standard() -> None:
     assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_a_node_that_is_missing_or_ill_is_named(api: Api, run: Any) -> None:
+def test_a_node_that_is_missing_or_ill_is_named(api: Api, run: Any, clock: Clock) -> None:
     api.nodes = [node("m1"), node("m2", "False", "container runtime is down")]
 
     result = run()
 
+    assert 0.5 < clock.slept <= 1, "the time that there is, and no more"
     assert result["failed"]
     assert "m2 is not ready: container runtime is down" in result["msg"]
     assert "w1 is no node of the cluster" in result["msg"]
@@ -246,11 +252,12 @@ def test_an_ill_etcd_member_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) 
     assert "etcd: m2 (10.77.0.12): connection refused" in run()["msg"]
 
 
-def test_without_an_api_it_says_so_and_stops(api: Api, run: Any) -> None:
+def test_without_an_api_it_says_so_and_stops(api: Api, run: Any, clock: Clock) -> None:
     api.dead = True
 
     result = run()
 
+    assert 2 < clock.slept <= 1 + 2, "the time that there is, and two seconds to clean up"
     assert [check["name"] for check in result["provision_verify"]["checks"]] == ["api"]
     assert "connection refused" in result["msg"]
 
@@ -341,7 +348,7 @@ def test_a_dns_answer_is_read(dns_server: tuple[int, list[bytes]]) -> None:
         checks.resolve("127.0.0.1", "a.example", port=port)
     start = time.monotonic()
     with pytest.raises(checks.Unmet, match="does not answer"):
-        checks.resolve("127.0.0.1", "a.example", timeout=0.2, port=port)
+        checks.resolve("127.0.0.1", "a.example", timeout=0.05, port=port)
     assert time.monotonic() - start < 1
 
 

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ class _Refusing(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
+def _wait_for(seen: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 10
+    while not seen():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 def test_a_refused_request_is_an_answer_and_a_closed_port_is_not(tmp_path: Path) -> None:
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     files = ["-keyout", tmp_path / "key", "-out", tmp_path / "crt", "-subj", "/CN=x", "-days", "1"]
@@ -44,14 +52,14 @@ def test_a_refused_request_is_an_answer_and_a_closed_port_is_not(tmp_path: Path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
 
     with Prober("127.0.0.1", server.server_port) as prober:
-        time.sleep(0.5)
+        _wait_for(lambda: any(answer.ok for answer in prober.answers))
         server.shutdown()
         server.server_close()
-        time.sleep(0.3)
+        _wait_for(lambda: any(not answer.ok for answer in prober.answers))
 
     answers = sorted(prober.answers, key=lambda answer: answer.at)
     assert answers[0].ok

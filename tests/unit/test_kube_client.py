@@ -88,7 +88,7 @@ def server(pki: Path) -> Iterator[http.server.ThreadingHTTPServer]:
     context.verify_mode = ssl.CERT_REQUIRED
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.socket = context.wrap_socket(running.socket, server_side=True)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield running
     running.shutdown()

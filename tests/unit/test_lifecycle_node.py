@@ -78,14 +78,34 @@ def test_a_control_plane_reloads_the_balancers_and_an_even_etcd_is_warned_of(tmp
     site = _site(tmp_path)
     told = " ".join(node_add.blast(site, _request(site, "node add", "cp2")))
     assert "cp2 joins as control plane and etcd member and load balancer" in told
-    assert "reloaded on cp1" in told
+    assert "reloaded on the cluster's other balancers" in told
     assert "even number" in told
 
 
 def test_without_a_vip_each_node_learns_of_a_control_plane(tmp_path: Path) -> None:
     site = _site(tmp_path, vip="")
-    assert {host.name for host in node_add.told(site, ["cp2"])} == {"cp1", "w1", "gpu1"}
-    assert node_add.told(site, ["w1"]) == ()
+    told = " ".join(node_add.blast(site, _request(site, "node add", "cp2")))
+    assert "the local HAProxy is reloaded on each other node of the cluster that answers" in told
+    assert "no other host is changed" in " ".join(node_add.blast(site, _request(site, "node add", "w1")))
+
+
+@pytest.mark.parametrize("vip", ["10.0.0.99", ""])
+@pytest.mark.parametrize("workflow", ["node add", "node remove"])
+def test_nobody_who_may_never_have_come_in_is_named(tmp_path: Path, vip: str, workflow: str) -> None:
+    """The site does not tell who of it is a member: here cp3 stands in it as cp1 does."""
+    path = tmp_path / "site.ini"
+    path.write_text(SITE.format(vip=vip).replace("[etcd:", "cp3 ansible_host=10.0.0.3\n[etcd:"))
+    site = inventory.load(path)
+    lifecycle = {"node add": node_add, "node remove": node_remove}[workflow]
+    told = " ".join(lifecycle.blast(site, _request(site, workflow, "cp2")))
+    assert "reloaded on" in told
+    assert not {"cp1", "cp3"} & set(told.replace(",", " ").replace(":", " ").split())
+
+
+def test_the_only_balancer_has_nobody_to_tell(tmp_path: Path) -> None:
+    path = tmp_path / "site.ini"
+    path.write_text(SITE.format(vip="10.0.0.99") + "[load_balancer]\nlb1 ansible_host=10.0.0.4\n")
+    assert node_add.balancers_told(inventory.load(path), ["lb1"]) == ""
 
 
 def test_the_last_of_a_kind_stays(tmp_path: Path) -> None:
@@ -128,7 +148,7 @@ def test_a_dead_member_is_nobodys_spare(tmp_path: Path) -> None:
 def test_removing_says_who_moves_and_which_balancers_are_reloaded(tmp_path: Path) -> None:
     site = _site(tmp_path)
     told = " ".join(node_remove.blast(site, _request(site, "node remove", "cp1")))
-    assert "HAProxy is reloaded on cp2" in told
+    assert "HAProxy is reloaded on the cluster's other balancers" in told
     assert "VIP" in told
 
 

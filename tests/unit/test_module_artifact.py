@@ -33,7 +33,7 @@ def upstream(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     directory.mkdir()
     Quiet.requests = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield directory, f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
 

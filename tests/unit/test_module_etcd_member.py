@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.module_runner import ModuleRunner, load
+from tests.unit.module_runner import Clock, ModuleRunner, load
 
 member = load("etcd_member")
 ApiError = member.ApiError
@@ -97,13 +97,42 @@ def test_another_half_added_member_is_named(run: Any) -> None:
     assert "https://10.0.0.9:2380 was added before" in result["msg"]
 
 
-def test_the_vote_comes_when_the_data_is_there(run: Any) -> None:
+def test_the_vote_comes_when_the_data_is_there(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, member)
     etcd = FakeEtcd("m1")
     etcd.members.append(FakeEtcd.row(2, "m2", isLearner=True))
     etcd.unsynced = 2
     assert run(etcd, "promoted", 2)["changed"]
     assert etcd.calls.count("cluster/member/promote") == 3
+    assert clock.slept > 0
     assert not run(etcd, "promoted", 2)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("row", "empty", "changed"),
+    [
+        (None, True, True),
+        (FakeEtcd.row(2, "", isLearner=True), True, True),
+        (FakeEtcd.row(2, "m2", isLearner=True), False, True),
+        (FakeEtcd.row(2, "m2"), True, True),
+        (FakeEtcd.row(2, "m2"), False, False),
+    ],
+    ids=["new", "never started", "without a vote", "lost its data", "votes"],
+)
+def test_a_plan_tells_of_the_vote_that_a_member_to_come_is_given(
+    run: Any, row: dict[str, Any] | None, empty: bool, changed: bool
+) -> None:
+    etcd = FakeEtcd("m1")
+    etcd.members += [dict(row)] if row else []
+    plan = [run(etcd, state, 2, empty=empty, check=True)["changed"] for state in ("added", "promoted")]
+    assert etcd.calls == ["cluster/member/list"] * 2
+    done = [run(etcd, state, 2, empty=empty)["changed"] for state in ("added", "promoted")]
+    assert plan == done
+    assert done[1] is changed
+
+
+def test_who_is_no_member_has_no_vote_to_be_given(run: Any) -> None:
+    assert "m2 is no member of etcd" in run(FakeEtcd("m1"), "promoted", 2)["msg"]
 
 
 def test_data_that_never_comes_ends_with_etcds_words(run: Any) -> None:

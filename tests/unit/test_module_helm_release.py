@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from .module_runner import ModuleRunner, load
 
 helm_release = load("helm_release")
-HELM = """#!/usr/bin/env python3
+HELM = """
 import json, os, pathlib, sys
 state, words = pathlib.Path(os.environ["LAB"]), sys.argv[1:]
 with open(state / "calls", "a") as calls: calls.write(words[0] + "\\n")
@@ -26,7 +27,7 @@ elif words[0] == "upgrade":
     title = "-".join(line.split(": ")[1] for line in pathlib.Path(words[2]).read_text().split("\\n") if ": " in line)
     release.write_text(json.dumps({"chart": title, "status": "deployed", "values": json.load(sys.stdin)}))
 """
-KUBECTL = """#!/usr/bin/env python3
+KUBECTL = """
 import os, pathlib, sys
 applied = pathlib.Path(os.environ["LAB"]) / "applied"
 manifest = sys.stdin.read()
@@ -42,7 +43,8 @@ class Lab:
         self.folder, self.runner = folder, runner
         for name, text in {"helm": HELM, "kubectl": KUBECTL}.items():
             program = folder / name
-            program.write_text(text)
+            # By the interpreter's own path: a `python3` of PATH may be a wrapper that takes its time.
+            program.write_text(f"#!{sys.executable} -IS{text}")
             program.chmod(0o755)
         (folder / "admin.conf").touch()
         self.chart("1.0.0")

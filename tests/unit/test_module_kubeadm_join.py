@@ -18,13 +18,24 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 class Host:
     """A host that may join: its credentials, and what is done to it."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, credentials: bool = False, ca: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        credentials: bool = False,
+        ca: str = "",
+        made: bool = True,
+    ) -> None:
+        """With `made` it has been brought up as a control plane, where it is one."""
         self.module = load("kubeadm_join")
         self.done: list[str] = []
         (root / "pki").mkdir()
         (root / "pki" / "ca.crt").write_text(ca)
         if credentials:
             (root / "kubelet.conf").write_text("x")
+        if made:
+            (root / "kubeadm.yaml").write_text("x")
+        monkeypatch.setattr(self.module, "APPLIED", str(root / "kubeadm.yaml"))
         monkeypatch.setattr(self.module, "CREDENTIALS", str(root / "kubelet.conf"))
         monkeypatch.setattr(self.module, "PKI", str(root / "pki"))
         monkeypatch.setattr(self.module, "join", lambda _params: self.done.append("join"))
@@ -51,7 +62,10 @@ class Host:
         ({"credentials": True, "ca": "authority"}, {}, "registered", ["register"]),
         ({"credentials": True, "ca": "another"}, {}, "joined", ["join"]),
         ({"credentials": True}, {"token": "", "ca": ""}, "none", []),
+        ({"made": False}, {}, "joined", ["join"]),
         ({}, {"control_plane": True, "registered": True}, "none", []),
+        ({"made": False}, {"control_plane": True}, "none", []),
+        ({"made": False, "credentials": True, "ca": "authority"}, {"control_plane": True}, "none", []),
         ({"credentials": True, "ca": "another"}, {"control_plane": True}, "registered", ["register"]),
     ],
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from .module_runner import ModuleRunner, load
+from .module_runner import Clock, ModuleRunner, load
+
+from ansible.module_utils import kubeadm  # isort: skip  # type: ignore[attr-defined]
 
 BUDGET = "The disruption budget web needs 2 healthy pods and has 2 currently"
 
@@ -84,6 +86,11 @@ class Cluster:
         return "unschedulable" in self.node["spec"], self.module.NOTE in self.node["metadata"]["annotations"]
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch, kubeadm)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
     return ModuleRunner(monkeypatch, capsys)
@@ -112,12 +119,13 @@ def test_a_budget_is_waited_for(run: ModuleRunner, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_blocks_is_named_and_the_node_is_given_back(
-    run: ModuleRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: ModuleRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock
 ) -> None:
     cluster = Cluster(monkeypatch, tmp_path / "a", pod("web"), pod("job"))
     cluster.hold("web", 99)
     result = call(run, cluster, timeout=1)
     assert result["failed"]
+    assert clock.slept == 1, "all the time that there is, and no more"
     assert result["blocked"] == [{"pod": "shop/web", "reason": BUDGET}]
     assert "web needs 2 healthy pods" in result["msg"]
     assert cluster.closed == (False, False)

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from .module_runner import ModuleRunner, load
+from .module_runner import Clock, ModuleRunner, load
 
 node_pod_cidrs = load("node_pod_cidrs")
 ApiError = node_pod_cidrs.ApiError
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch, node_pod_cidrs)
 
 
 class Nodes:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from .module_runner import ModuleRunner, load
+from .module_runner import Clock, ModuleRunner, load
+
+from ansible.module_utils import kubeadm  # isort: skip  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch, kubeadm)
 
 
 @pytest.fixture
@@ -80,10 +87,11 @@ def test_certificates_are_approved_and_then_it_is_quiet(
 
 
 def test_nodes_with_the_same_trouble_are_named_together(
-    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     cluster = Cluster(tmp_path, monkeypatch, ready="False")
     assert "w1, w2 not ready: no network" in wait(run, cluster, tmp_path)["msg"]
+    assert clock.slept == 1, "all the time that there is, and no more"
 
 
 def test_a_refused_request_is_named(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from .module_runner import load
+import pytest
+
+from .module_runner import ModuleRunner, load
 
 settings = load("node_settings")
 CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
@@ -85,3 +88,65 @@ def test_the_diff_shows_what_changes_and_no_more() -> None:
     shown = settings.shown(found, settings.difference(found, wanted({"rack": "r1"})))
     assert shown["before"].splitlines()[0] == "label disk=ssd"
     assert shown["after"] == "label rack=r1\ntaint node-role.kubernetes.io/control-plane=:NoSchedule\n"
+
+
+class Cluster:
+    """A cluster that keeps what it is told of nodes and of their addresses."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, *names: str, there: bool = True) -> None:
+        self.nodes = {name: {**node(), "metadata": {**node()["metadata"], "name": name}} for name in names}
+        self.record: dict[str, str] = {}
+        monkeypatch.setattr(settings, "ADMIN", str(root if there else root / "admin.conf"))
+        monkeypatch.setattr(settings, "nodes", lambda _server: dict(self.nodes))
+        monkeypatch.setattr(settings, "config_map", lambda _name, _server: (dict(self.record), {}))
+        monkeypatch.setattr(settings, "kubectl", self._kubectl)
+
+    def _kubectl(self, *words: str, data: str = "", **_: Any) -> None:
+        if words[0] == "patch":
+            self.nodes[words[2]] = after(self.nodes[words[2]], json.loads(data))
+        elif words[0] == "apply":
+            self.record = json.loads(data)["data"]
+
+
+def put(run: ModuleRunner, *wishes: dict[str, Any], **other: Any) -> dict[str, Any]:
+    return run(settings, nodes=list(wishes), address="10.0.0.9", timeout=0, **other)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ModuleRunner:
+    return ModuleRunner(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("wish", [wanted(), wanted({"disk": "ssd"}, [GPU])], ids=["plain", "labelled"])
+def test_a_plan_tells_of_a_node_that_is_to_come_what_the_run_does(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: dict[str, Any]
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, "cp1")
+    cluster.record = {"cp1": "10.0.0.9"}
+    plan = put(run, wish, check=True)
+    assert (plan["changed"], plan["nodes"], cluster.record) == (True, ["w1"], {"cp1": "10.0.0.9"})
+    assert plan["diff"][-1]["after"] == "w1 10.0.0.1\n"
+    cluster.nodes["w1"] = node()
+    done = put(run, wish)
+    assert {key: done[key] for key in ("changed", "nodes")} == {key: plan[key] for key in ("changed", "nodes")}
+    assert [part["after"] for part in done["diff"]] == [part["after"] for part in plan["diff"]]
+    assert cluster.record == {"cp1": "10.0.0.9", "w1": "10.0.0.1"}
+    assert [put(run, wish, check=check)["changed"] for check in (True, False)] == [False, False]
+
+
+def test_before_the_cluster_is_there_every_address_is_to_be_noted(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(tmp_path, monkeypatch, there=False)
+    plan = put(run, wanted(), {**wanted(), "name": "w2"}, check=True)
+    assert (plan["changed"], plan["nodes"]) == (True, ["w1", "w2"])
+
+
+def test_a_node_that_does_not_come_is_named(run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cluster(tmp_path, monkeypatch, "cp1")
+    assert put(run, wanted())["msg"] == "not registered: w1"
+
+
+def test_another_address_is_shown_with_the_one_before() -> None:
+    shown = settings.recorded({"w1": "10.0.0.1", "w2": "10.0.0.2"}, {"w1": "10.0.0.7", "w3": "10.0.0.3"})
+    assert (shown["before"], shown["after"]) == ("w1 10.0.0.1\n", "w1 10.0.0.7\nw3 10.0.0.3\n")

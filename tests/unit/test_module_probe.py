@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.module_runner import PLUGINS, ModuleRunner, load  # also makes module_utils importable
+from tests.unit.module_runner import PLUGINS, Clock, ModuleRunner, load  # also makes module_utils importable
 
 from ansible.module_utils import host_facts as facts  # isort: skip  # type: ignore[attr-defined]
 
@@ -188,11 +188,12 @@ def test_a_process_that_starts_between_two_looks_is_the_owner_of_its_port(monkey
 
 def test_a_port_whose_owner_is_never_seen_is_in_use_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     module = load("probe")
-    monkeypatch.setattr(module, "OWNER_WAIT_S", 0.2)
+    clock = Clock(monkeypatch, module)
     monkeypatch.setattr(module, "processes", dict)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert module.ports_listening({port}, {}) == {str(port): ""}
+    assert clock.slept == pytest.approx(module.OWNER_WAIT_S, abs=0.2)
 
 
 def test_the_version_of_an_untouched_program_is_read_and_not_asked_for(

@@ -14,6 +14,7 @@ from provision.events import AnyEvent, HostFailed, HostUnreachable, Message
 from provision.paths import groups_file
 from tests.e2e.conftest import KEEP
 from tests.e2e.site import ROOT, Site, new_site
+from tests.passed import Passed
 from tests.vm import clock
 
 INVENTORY = """
@@ -25,10 +26,34 @@ cluster_vip=10.77.0.10
 """
 
 
+ROLES = ("cluster", "host", "containerd", "load_balancer")
+OUTCOME = Passed(
+    f"virtual machines {os.environ.get('PROVISION_SANDBOX_IMAGE', '')}",
+    (
+        *(f"roles/{role}" for role in ROLES),
+        *("src", "plugins", "group_vars", "groups.yml", "ansible.cfg"),
+        *("tests/vm", "tests/e2e/site.py", "tests/e2e/conftest.py", "molecule/role_load_balancer/api.py"),
+    ),
+)
+"""Of all tests in this directory together."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.vm)
+            if OUTCOME.reason:
+                item.add_marker(pytest.mark.skip(reason=OUTCOME.reason))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    from tests.vm import test_machines
+
+    ran = {item.originalname for item in session.items if isinstance(item, pytest.Function)}
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    all_of_them = ran == {name for name in vars(test_machines) if name.startswith("test_")}
+    if exitstatus == 0 and all_of_them and not reporter.stats.get("skipped"):
+        OUTCOME.note()
 
 
 @pytest.fixture(scope="session")

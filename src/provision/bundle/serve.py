@@ -34,6 +34,8 @@ from provision.errors import PreflightRefused, ProvisionError
 HTTP_PORT = 8080
 REGISTRY_PORT = 5000
 _START_TIMEOUT_S = 15
+_POLL_S = 0.05
+"""How often the HTTP server looks whether it shall end, so how long `stop` may wait for it."""
 
 
 class _Content:
@@ -185,7 +187,7 @@ class Server:
             self._start_registry(program)
             handler = type("Handler", (_Handler,), {"content": content})
             self._http = _HttpServer((self.address, self.http_port), handler)
-            threading.Thread(target=self._http.serve_forever, name="bundle-http", daemon=True).start()
+            threading.Thread(target=self._http.serve_forever, args=(_POLL_S,), name="bundle-http", daemon=True).start()
             self._wait_for_registry()
         except BaseException:
             self.stop()

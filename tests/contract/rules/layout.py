@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -141,7 +142,9 @@ def parse_problem(words: list[str], environment: Mapping[str, str] = MappingProx
     return ""
 
 
+@cache
 def _top() -> Any:
+    """The whole command line; to make it takes longer than to parse with it."""
     import typer
 
     from provision.cli import app
