@@ -15,7 +15,10 @@ from provision.sandbox.qemu.machine import Machine, machines
 _PROGRAM = "qemu-system-x86_64"
 _TOOLS = {_PROGRAM: "qemu-system-x86", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs"}
 # Measured with an emulated processor: what the kernel and systemd do not do is the quickest.
-_KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 net.ifnames=0 mitigations=off loglevel=5 systemd.ssh_auto=no"
+_KERNEL_LINE = (
+    "root=/dev/nvme0n1 rw console=ttyS0 net.ifnames=0 mitigations=off init_on_alloc=0 cryptomgr.notests loglevel=5"
+    " systemd.ssh_auto=no"
+)
 
 
 class Qemu:
@@ -121,7 +124,7 @@ def command_line(machine: Machine, tap: str) -> list[str]:
     return [
         *(_PROGRAM, "-name", machine.name, "-machine", "q35,vmport=off,hpet=off"),
         *accelerator(None if cloud else disks.kernel(machine.image)),
-        *("-smp", "2", "-m", str(machine.memory_mib), "-no-user-config", "-nodefaults", "-display", "none"),
+        *("-m", str(machine.memory_mib), "-no-user-config", "-nodefaults", "-display", "none"),
         *("-chardev", f"file,id=console,path={machine.console},append=on", "-serial", "chardev:console"),
         *("-netdev", f"tap,id=uplink,ifname={tap},script=no,downscript=no"),
         *("-device", f"virtio-net-pci,netdev=uplink,mac={mac_for(machine.address)}", "-device", "virtio-rng-pci"),

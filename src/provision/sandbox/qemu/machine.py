@@ -49,7 +49,7 @@ class Machine:
     def save(self) -> None:
         """Write it down, before anything of it is made."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.home / "machine.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        self._write("machine.json", json.dumps(asdict(self), indent=2) + "\n")
 
     @property
     def state(self) -> str:
@@ -66,7 +66,7 @@ class Machine:
         # What it complains of later, for example of the processor, is read with its console.
         run([*argv, "-daemonize", "-pidfile", str(pid_file)], hint=f"see what it said with `tail {self.console}`")
         pid = int(pid_file.read_text())
-        (self.home / "process.json").write_text(json.dumps([pid, started_at(pid)]))
+        self._write("process.json", json.dumps([pid, started_at(pid)]))
 
     def kill(self) -> None:
         """End exactly its process, at once; returns when it is gone, and does nothing when it is gone already."""
@@ -77,6 +77,12 @@ class Machine:
         deadline = time.monotonic() + _END_SECONDS
         while self.state == "running" and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
+
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all: machines are started side by side, and each start reads what is kept of all."""
+        partial = self.home / f".{name}.partial"
+        partial.write_text(text)
+        partial.replace(self.home / name)
 
     def _process(self) -> tuple[int, int] | None:
         """The number of its last process and when that started."""
