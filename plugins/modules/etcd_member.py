@@ -19,7 +19,12 @@ options:
     type: list
     elements: dict
     required: true
-  empty: {description: With V(added) whether the host holds no data., type: bool, default: false}
+  empty:
+    description:
+      - Whether the host held no data when the run began. V(added) then adds it anew, and in check mode V(promoted)
+        knows that it comes without a vote.
+    type: bool
+    default: false
   timeout: {description: Seconds until the new member must have all data., type: int, default: 120}
 attributes:
   check_mode:
@@ -134,12 +139,16 @@ class Members:
         return ",".join(f"{row[0]}={row[1]}" for row in [*rows, (name, own)])
 
 
+def to_be_added(module, found):
+    """Whether a host has to be added, for the first time or anew: it is no member, never started or lost its data."""
+    return found is None or module.params["empty"] or not found.get("clientURLs")
+
+
 def added(module, members):
     """Make sure that the host is a member with a place for its data; returns whether something changes."""
     given = module.params["members"][0]
     found = members.find(given["name"], given["address"])
-    lost = found is not None and (module.params["empty"] or not found.get("clientURLs"))
-    if found is not None and not lost:
+    if not to_be_added(module, found):
         return False
     stranger = next((m for m in members.all if m.get("isLearner") and m is not found), None)
     if stranger:
@@ -159,12 +168,13 @@ def promoted(module, members):
     """Give the member its vote; returns whether something changes."""
     given = module.params["members"][0]
     found = members.find(given["name"], given["address"])
-    if found is None and not module.check_mode:
+    if module.check_mode:  # nobody was added before: who has to be comes without a vote
+        return to_be_added(module, found) or bool(found.get("isLearner"))
+    if found is None:
         module.fail_json(msg=f"{given['name']} is no member of etcd")
-    if found is None or not found.get("isLearner"):
+    if not found.get("isLearner"):
         return False
-    if not module.check_mode:
-        members.promote(found, module.params["timeout"])
+    members.promote(found, module.params["timeout"])
     return True
 
 

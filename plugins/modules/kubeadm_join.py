@@ -23,8 +23,8 @@ options:
   registered: {description: Whether the cluster knows this node., type: bool, default: false}
   control_plane:
     description:
-      - Whether this host is a control plane. M(kubeadm_control_plane) makes it a node, this module at most registers it
-        again.
+      - Whether this host is a control plane. M(kubeadm_control_plane) makes it a node, in check mode it would; this
+        module at most registers it again.
     type: bool
     default: false
   labels: {description: Handed on to M(node_settings)., type: dict, default: {}}
@@ -67,6 +67,7 @@ import shutil
 from ansible.module_utils.atomic import read  # type: ignore[import-not-found]
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
+    APPLIED,
     KUBERNETES,
     PKI,
     KubeadmError,
@@ -144,6 +145,8 @@ def register(params):
 
 def decide(params):
     """What is to be done with this host."""
+    if params["control_plane"] and not os.path.exists(APPLIED):
+        return "none"  # a plan: this control plane is still to be made, and is a node then
     if not os.path.exists(CREDENTIALS) and not params["control_plane"]:
         return "joined"
     if params["registered"] or not params["ca"]:

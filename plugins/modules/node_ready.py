@@ -11,6 +11,7 @@ description:
     kubelet shows a certificate that the cluster's authority signed for its address.
   - What is approved is decided by the program C(provision-csr-approver) of the role control_plane, the same that
     approves renewals later.
+  - In check mode nothing is waited for, and a node that has not joined yet counts as one that asks for a certificate.
 options:
   nodes: {description: Each has C(name) and C(address)., type: list, elements: dict, required: true}
   address: {description: Address of the API server of this host., type: str, required: true}
@@ -36,7 +37,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 approved:
-  description: Certificate requests that were, or would be, approved.
+  description: Certificate requests that were, or would be, approved; of a node that is to come, its name.
   type: list
   elements: str
   returned: always
@@ -119,6 +120,13 @@ class Waiting:
         self.version = params["version"]
         self.approved, self.refused = [], {}
 
+    def foresee(self):
+        """In a plan: a node that is to come will ask for a certificate and be given it; one that has come is asked."""
+        known = nodes(self.server) if os.path.exists(ADMIN) else {}
+        self.approved = [name for name in self.todo if name not in known]
+        asked = known if os.path.exists(self.approver) else {}
+        self.todo = {name: address for name, address in self.todo.items() if name in asked}
+
     def approve(self):
         """Let the approver judge what waits."""
         dry = ["--dry-run"] if self.dry_run else []
@@ -165,11 +173,12 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode and not (os.path.exists(ADMIN) and os.path.exists(module.params["approver"])):
-        module.exit_json(changed=False, approved=[])
     waiting = Waiting(module.params, module.check_mode)
     try:
-        said = wait_until(waiting.missing, 0 if module.check_mode else module.params["timeout"], pause=0.5)
+        if module.check_mode:
+            waiting.foresee()
+        limit = 0 if module.check_mode else module.params["timeout"]
+        said = wait_until(waiting.missing, limit, pause=0.5) if waiting.todo else None
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     if said and not module.check_mode:

@@ -11,6 +11,7 @@ description:
     ever removed (it notes them on the node); those of the cluster itself and of people stay.
   - The addresses go to the ConfigMap C(provision-nodes) of C(kube-system), against which the serving certificates
     that kubelets ask for are judged. Nodes cannot write it.
+  - In check mode a node that has not joined yet counts as one without labels, taints and an address.
 options:
   nodes:
     description: Each has C(name), C(address), C(labels) (dict) and C(taints) (list of C(key), C(value), C(effect)).
@@ -111,6 +112,15 @@ def shown(node, patch):
     return {"before_header": name, "after_header": name, **lines}
 
 
+def recorded(before, after):
+    """What changes in the record of addresses, as a part of a diff."""
+    sides = {
+        "before": "".join(f"{name} {before[name]}\n" for name in sorted(after) if name in before),
+        "after": "".join(f"{name} {after[name]}\n" for name in sorted(after)),
+    }
+    return {"before_header": ADDRESSES, "after_header": ADDRESSES, **sides}
+
+
 def text(taint):
     """A taint as people write it."""
     return f"taint {taint['key']}={taint.get('value', '')}:{taint['effect']}"
@@ -133,6 +143,14 @@ class Cluster:
     def read_addresses(self):
         """Read the ConfigMap of addresses."""
         self.addresses, _ = config_map(ADDRESSES, self.address)
+
+    def foresee(self, names):
+        """In a plan: read what is there; a node that is to come has nothing of ours when it does."""
+        if os.path.exists(ADMIN):
+            self.read(names)
+            self.read_addresses()
+        for name in names:
+            self.nodes.setdefault(name, {"metadata": {"name": name, "resourceVersion": ""}})
 
     def patch(self, name, patch):
         """Patch one node."""
@@ -189,21 +207,21 @@ def main():
     )
     wanted, token = module.params["nodes"], module.params["token"]
     names = [node["name"] for node in wanted]
-    if module.check_mode and not os.path.exists(ADMIN):
-        named = [node["name"] for node in wanted if node["labels"] or node["taints"]]
-        module.exit_json(changed=bool(named), nodes=named)
     cluster = Cluster(module.params["address"])
     try:
-        said = wait_until(lambda: cluster.read(names), 0 if module.check_mode else module.params["timeout"], pause=0.5)
-        if said and not module.check_mode:
-            module.fail_json(msg=said)
-        cluster.read_addresses()
-        wanted = [node for node in wanted if node["name"] in cluster.nodes]
+        if module.check_mode:
+            cluster.foresee(names)
+        else:
+            said = wait_until(lambda: cluster.read(names), module.params["timeout"], pause=0.5)
+            if said:
+                module.fail_json(msg=said)
+            cluster.read_addresses()
         patches = {
             node["name"]: patch for node in wanted for patch in [difference(cluster.nodes[node["name"]], node)] if patch
         }
         addresses = {n["name"]: n["address"] for n in wanted if cluster.addresses.get(n["name"]) != n["address"]}
         diff = [shown(cluster.nodes[name], patch) for name, patch in patches.items()]
+        diff += [recorded(cluster.addresses, addresses)] if addresses else []
         if not module.check_mode:
             settle(cluster, wanted)
             if addresses:

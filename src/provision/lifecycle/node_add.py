@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
-    from provision.inventory import Host, Site
+    from provision.inventory import Site
     from provision.workflows import Request
 
 OFFICES = {"kube_control_plane": "control plane", "etcd": "etcd member", "gpu_node": "GPU node", "kube_node": "worker"}
@@ -44,29 +44,26 @@ def offices(site: Site, name: str) -> tuple[str, ...]:
 def blast(site: Site, request: Request) -> Sequence[str]:
     """Who comes as what, what else is touched, and whether the API is interrupted."""
     lines = [f"{name} joins as {' and '.join(offices(site, name))}" for name in request.hosts]
-    changed = sorted(host.name for host in told(site, request.hosts))
-    if changed and site.api_mode == "vip":
-        lines.append(f"HAProxy and keepalived are reloaded on {', '.join(changed)}: connections stay")
-    elif changed and site.api_mode == "local":
-        lines.append(
-            f"the local HAProxy is reloaded on each other node that answers ({len(changed)}): connections stay"
-        )
-    else:
-        lines.append("no other host is changed")
+    told = balancers_told(site, request.hosts)
+    programs = "HAProxy and keepalived are" if site.api_mode == "vip" else "the local HAProxy is"
+    lines.append(f"{programs} reloaded on {told}: connections stay" if told else "no other host is changed")
     lines.append("the API is not interrupted; nothing else is restarted")
     members = site.etcd_members
     if len(members) % 2 == 0 and any(host.name in request.hosts for host in members):
         lines.append(
-            f"careful: etcd will have {len(members)} members, an even number, and survives no more losses than with "
+            f"careful: the site has {len(members)} etcd members, an even number, which survives no more losses than "
             f"{len(members) - 1}: add one more"
         )
     return lines
 
 
-def told(site: Site, hosts: Sequence[str]) -> tuple[Host, ...]:
-    """The other hosts that must learn of these: those with a balancer, when a control plane or a balancer changes."""
+def balancers_told(site: Site, hosts: Sequence[str]) -> str:
+    """Who else must learn of these hosts, since a control plane or a balancer changes; empty when nobody must.
+
+    Without names: some that the site has may never have come in. The machines know that, and so does a plan.
+    """
     leads = {host.name for host in (*site.control_planes, *site.load_balancers)}
-    if not leads & set(hosts):
-        return ()
     holders = {"vip": site.load_balancers, "local": site.nodes, "external": ()}[site.api_mode]
-    return tuple(host for host in holders if host.name not in hosts)
+    if not leads & set(hosts) or all(host.name in hosts for host in holders):
+        return ""
+    return "the cluster's other balancers" if site.api_mode == "vip" else "each other node of the cluster that answers"

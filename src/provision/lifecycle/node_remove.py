@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from provision.errors import PreflightRefused, UsageError
-from provision.lifecycle.node_add import told
+from provision.lifecycle.node_add import balancers_told
 
 if TYPE_CHECKING:
     from provision.inventory import Host, Site
@@ -45,9 +45,8 @@ def blast(site: Site, request: Request) -> Sequence[str]:
         "then all that was installed there is removed",
         "of a host that does not answer the records go, and its Pods start elsewhere: make sure that it is off",
     ]
-    changed = sorted(host.name for host in told(site, request.hosts))
-    if changed:
-        lines.append(f"HAProxy is reloaded on {', '.join(changed)}: connections stay")
+    if told := balancers_told(site, request.hosts):
+        lines.append(f"HAProxy is reloaded on {told}: connections stay")
     if any(host.name in request.hosts for host in site.load_balancers):
         lines.append("if it holds the VIP, that moves to another host within half a second")
     lines.append("the API is not interrupted; nothing is restarted on the hosts that stay")
