@@ -13,8 +13,8 @@ from provision.sandbox.locks import locked
 
 KVM = ("-accel", "kvm", "-cpu", "host", "-smp", "2")
 # The larger memory keeps what was translated. With one processor a machine's atomic operations need no care, and
-# several machines do not wait for each other's halves: two of them on two cores are a quarter quicker. The features left
-# out cost an emulated processor something at each system call and each page.
+# several machines do not wait for each other's halves: two of them on two cores are a quarter quicker. What is left
+# out would cost an emulated processor something at each system call and each page.
 EMULATED = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-la57,-smap,-smep", "-smp", "1")
 _DEVICE = Path("/dev/kvm")
 _PROBE_SECONDS = 15
