@@ -19,7 +19,7 @@ SHARED = (
 )
 """What every scenario runs, beside its own directory and the roles that it names."""
 # The longest first: then two that run side by side end at about the same time.
-LONGEST = ("role_dns", "role_network", "role_node", "role_control_plane")
+LONGEST = ("role_mirror", "role_load_balancer", "role_control_plane", "role_node", "role_backup")
 
 
 def scenarios(kind: str) -> list[str]:
