@@ -46,6 +46,32 @@ def _process(made: Machine) -> subprocess.Popen[bytes]:
     return process
 
 
+def test_a_record_is_whole_while_it_is_written_again(made: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines are started side by side, and each looks for all others."""
+    write, seen = Path.write_text, []
+
+    def half(path: Path, text: str) -> int:
+        write(path, text[: len(text) // 2])
+        seen.append(machines()[made.name])
+        return write(path, text)
+
+    monkeypatch.setattr(Path, "write_text", half)
+    made.save()
+
+    assert seen == [made]
+
+
+def test_an_emulated_machine_has_one_processor_and_a_real_one_two(
+    made: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "run", lambda *_, **__: "")
+    for options, count in ((accelerator.EMULATED, "1"), (accelerator.KVM, "2")):
+        monkeypatch.setattr(engine, "accelerator", lambda _kernel, options=options: options)
+        argv = engine.command_line(made, "tap1")
+        assert argv.count("-smp") == 1
+        assert argv[argv.index("-smp") + 1] == count
+
+
 def test_a_machine_starts_from_its_own_disk_kernel_card_and_keys(made: Machine, emulated: None) -> None:
     argv = " ".join(engine.command_line(made, "tap1"))
 
