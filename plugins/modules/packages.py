@@ -55,13 +55,17 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 UNIT = "provision-packages.service"
+LOCK_SECONDS = 300
+"""How long another package manager may go on, such as a distribution's nightly one."""
+ANSWER_SECONDS = 60
+"""How long systemd may take to say anything at all."""
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C"}
 APT = [
     "apt-get",
     "-y",
     "-q",
     "-o",
-    "DPkg::Lock::Timeout=300",
+    f"DPkg::Lock::Timeout={LOCK_SECONDS}",
     "-o",
     "Dpkg::Options::=--force-confold",
     "-o",
@@ -72,8 +76,15 @@ STATES = ("present", "begun", "latest", "downloaded", "absent")
 
 
 def goes_on(module):
-    """Whether an installation goes on that a call began."""
-    return module.run_command(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
+    """Whether an installation goes on that a call began. That a busy systemd did not answer is no answer."""
+    limit = time.monotonic() + ANSWER_SECONDS
+    while True:
+        _, out, err = module.run_command(["systemctl", "is-active", UNIT])
+        if out.strip():
+            return out.strip() not in ("inactive", "failed", "unknown")
+        if time.monotonic() > limit:
+            module.fail_json(msg=f"systemctl is-active {UNIT}: {err.strip()[-1200:]}")
+        time.sleep(1)
 
 
 def begin(module, commands, environment):
@@ -108,12 +119,19 @@ class Apt:
             self.module.fail_json(msg=f"apt-get {words[0]}: {(err or out).strip()[-1200:]}")
 
     def recover(self):
-        """Finish what an interrupted dpkg left: apt-get refuses everything before that."""
-        if self.updates.is_dir() and any(self.updates.iterdir()):
+        """Finish what an interrupted dpkg left: apt-get refuses everything before that.
+
+        One that is still at work leaves the same traces. apt-get waits for its lock, dpkg does not.
+        """
+        limit = time.monotonic() + LOCK_SECONDS
+        while self.updates.is_dir() and any(self.updates.iterdir()):
             words = ["dpkg", "--force-confold", "--configure", "-a"]
             code, out, err = self.module.run_command(words, environ_update=APT_ENVIRONMENT)
-            if code != 0:
+            if code == 0:
+                return
+            if "locked by" not in err or time.monotonic() > limit:
                 self.module.fail_json(msg=f"dpkg --configure -a: {(err or out).strip()[-1200:]}")
+            time.sleep(1)
 
     def install(self, names):
         self.recover()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .module_runner import ModuleRunner, Tools, load
+from .module_runner import Clock, ModuleRunner, Tools, load
 
 # chrony is installed, socat removed with its configuration left; like dpkg-query it fails when a package is unknown.
 DPKG = "echo 'chrony installed'; echo 'socat config-files'; echo 'no packages found' >&2; exit 1"
@@ -24,7 +24,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)
     made.add("dpkg-query", DPKG)
     made.add("apt-get", '[ "$DEBIAN_FRONTEND" = noninteractive ] || exit 9')
-    made.add("systemctl", "exit 3")  # the unit does not run
+    made.add("systemctl", "echo inactive; exit 3")  # the unit does not run
     made.add("systemd-run")
     return made
 
@@ -79,7 +79,7 @@ def test_nothing_is_begun_when_all_is_there_or_in_check_mode(run: ModuleRunner, 
 
 
 def test_an_installation_that_goes_on_is_not_begun_again(run: ModuleRunner, tools: Tools) -> None:
-    tools.add("systemctl")  # the unit runs
+    tools.add("systemctl", "echo active")  # the unit runs
 
     assert run("packages", names=["conntrack"], state="begun")["packages"] == ["conntrack"]
     assert "systemd-run" not in "".join(tools.calls())
@@ -88,14 +88,30 @@ def test_an_installation_that_goes_on_is_not_begun_again(run: ModuleRunner, tool
 def test_an_installation_that_goes_on_is_waited_for(run: ModuleRunner, tools: Tools, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     # It runs when it is first asked for, and its package is there when it does not run any more.
-    tools.add("systemctl", f"[ ! -e {asked} ] || exit 3; touch {asked}")
+    tools.add("systemctl", f"[ ! -e {asked} ] || {{ echo inactive; exit 3; }}; touch {asked}; echo active")
     tools.add("dpkg-query", f"[ ! -e {asked} ] || echo 'conntrack installed'")
 
     assert not run("packages", names=["conntrack"])["changed"]
     assert [call for call in tools.calls() if call.startswith("systemctl")] == [
-        "systemctl is-active --quiet provision-packages.service"
+        "systemctl is-active provision-packages.service"
     ] * 2
     assert apt_calls(tools) == []
+
+
+def test_a_systemd_that_does_not_answer_is_asked_again(
+    run: ModuleRunner, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, asked = load("packages"), tmp_path / "asked"
+    clock = Clock(monkeypatch, module)
+    late = "echo 'Failed to get properties: Connection timed out' >&2; exit 1"
+    tools.add("systemctl", f"[ -e {asked} ] || {{ touch {asked}; {late}; }}; echo inactive; exit 3")
+
+    assert run(module, names=["conntrack"])["changed"]
+    assert clock.slept == 1
+
+    tools.add("systemctl", late)
+    assert "Connection timed out" in run(module, names=["conntrack"])["msg"]
+    assert 60 < clock.slept - 1 <= 61
 
 
 def test_an_installation_that_failed_is_tried_in_sight(run: ModuleRunner, tools: Tools) -> None:
@@ -130,6 +146,27 @@ def test_what_an_interrupted_dpkg_left_is_finished_first(
     calls = [call for call in tools.calls() if call.startswith(("dpkg ", "apt-get"))]
     assert calls[0] == "dpkg --force-confold --configure -a"
     assert calls[1].startswith("apt-get")
+
+
+def test_a_package_manager_that_is_at_work_is_waited_for(
+    run: ModuleRunner, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves what an interrupted one would leave, until it is done."""
+    module, updates, asked = load("packages"), tmp_path / "updates", tmp_path / "asked"
+    clock = Clock(monkeypatch, module)
+    updates.mkdir()
+    (updates / "0000").touch()
+    monkeypatch.setattr(module.Apt, "updates", updates)
+    locked = "echo 'dpkg: error: dpkg frontend lock was locked by /usr/bin/apt-get process with pid 442' >&2; exit 2"
+    tools.add("dpkg", f"[ -e {asked} ] || {{ touch {asked}; {locked}; }}; rm {updates}/0000")
+
+    assert run(module, names=["conntrack"])["changed"]
+    assert clock.slept == 1
+
+    (updates / "0000").touch()
+    tools.add("dpkg", locked)
+    assert "process with pid 442" in run(module, names=["conntrack"])["msg"]
+    assert 300 < clock.slept - 1 <= 301
 
 
 def test_where_there_is_no_dpkg_dnf_does_it(
