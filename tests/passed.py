@@ -6,6 +6,7 @@ on it: without the cache, with PROVISION_TEST_AGAIN=1, or after `KEPT` days, eve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -36,7 +37,7 @@ class Passed:
         digest = hashlib.sha256(f"{self._what}\n{platform.release()} {platform.python_version()}\n".encode())
         for name in self._parts:
             _add(digest, self._project, self._project / name)
-        return cache_home() / "tests" / digest.hexdigest()
+        return cache_home() / "tests/passed" / digest.hexdigest()
 
     @property
     def before(self) -> datetime | None:
@@ -57,8 +58,10 @@ class Passed:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         for old in self._file.parent.iterdir():
-            if time.time() - old.stat().st_mtime > KEPT * 86400:
-                old.unlink(missing_ok=True)
+            # Another process may forget it at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - old.stat().st_mtime > KEPT * 86400:
+                    old.unlink()
         self._file.touch()
 
 

@@ -63,7 +63,7 @@ def test_files_that_changed_while_it_ran_are_not_called_passed(project: Path) ->
 
 def test_it_is_forgotten_after_a_week_and_when_asked_to(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome(project).note()
-    [file] = (project / "cache/tests").iterdir()
+    [file] = (project / "cache/tests/passed").iterdir()
     monkeypatch.setenv(AGAIN, "1")
     assert outcome(project).before is None
     monkeypatch.delenv(AGAIN)
