@@ -195,12 +195,6 @@ def test_clients_of_the_api_missed_at_most_one_request(
 
 
 def test_the_workload_went_on(upgraded: Upgraded) -> None:
-    """A request that is not answered within its second counts in the full tests alone: nodes share two cores."""
-    assert failed([answer for answer in upgraded.shop if not late(answer)]) <= 1, reasons(upgraded.shop)
-
-
-@pytest.mark.full
-def test_clients_of_the_workload_missed_at_most_one_request(upgraded: Upgraded) -> None:
     assert failed(upgraded.shop) <= 1, reasons(upgraded.shop)
 
 
