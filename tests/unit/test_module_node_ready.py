@@ -9,6 +9,7 @@ import pytest
 
 from .module_runner import Clock, ModuleRunner, load
 
+# module_runner, imported above, leads Ansible to the project's own module_utils, which mypy does not see.
 from ansible.module_utils import kubeadm  # isort: skip  # type: ignore[attr-defined]
 
 

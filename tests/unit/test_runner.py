@@ -85,12 +85,9 @@ def test_check_mode_changes_nothing(call: runner.Invocation, tmp_path: Path) -> 
     assert not (tmp_path / "file-one").exists()
 
 
-# Ansible gets SIGINT for each of them. Mitogen takes seconds to end a task, so it does it once.
-@pytest.mark.parametrize(
-    ("number", "strategy"), [(signal.SIGINT, "mitogen"), (signal.SIGTERM, "linear"), (signal.SIGHUP, "linear")]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_ansible_and_then_returns(
-    call: runner.Invocation, tmp_path: Path, number: signal.Signals, strategy: runner.Strategy
+    call: runner.Invocation, tmp_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "work.yml").write_text(_SLOW)
     # A shell's background job ignores SIGINT, and what is ignored stays so: the test begins as in a terminal.
@@ -104,7 +101,7 @@ def test_a_signal_ends_ansible_and_then_returns(
             threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
 
     try:
-        done = runner.run(runner.Invocation(**{**vars(call), "strategy": strategy}), add)
+        done = runner.run(call, add)
         assert signal.getsignal(number) is handler
     finally:
         signal.signal(number, found)
