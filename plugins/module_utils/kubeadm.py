@@ -103,6 +103,11 @@ def nodes(server):
     return {node["metadata"]["name"]: node for node in api_get("/api/v1/nodes", server)["items"]}
 
 
+def is_ready(node):
+    """Whether the node's kubelet works."""
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", []))
+
+
 def endpoint(address, port=API_PORT):
     """Return host:port for an address, with brackets around IPv6; one that has a port already stays."""
     if address.count(":") > 1 and not address.startswith("["):

@@ -9,12 +9,14 @@ short_description: Keep kubeadm's ConfigMaps, the rules for joining and kube-pro
 description:
   - Runs on one control plane. The digest of what was published is kept on the ConfigMap C(kubeadm-config), so any
     control plane can tell whether something is to be done, also after an interrupted run.
-  - kube-proxy is restarted, node by node, only when its own configuration changed.
+  - kube-proxy is restarted only when its own configuration changed. Where its pods are replaced, a tenth of them at a
+    time, the end is waited for: a node without kube-proxy goes on sending requests to pods that left.
 options:
   config: {description: "kubeadm's whole configuration as YAML.", type: str, required: true}
   cluster_config: {description: The part of it that belongs to the cluster., type: str, required: true}
   manifest: {description: Objects that belong to the control plane and are applied along., type: str, required: true}
   address: {description: Address of the API server of this host., type: str, required: true}
+  timeout: {description: Seconds until kube-proxy runs everywhere as published., type: int, default: 300}
 attributes:
   check_mode:
     support: full
@@ -38,21 +40,28 @@ published:
 """
 
 import hashlib
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
     ADMIN,
     KubeadmError,
+    api_get,
     config_map,
+    is_ready,
     kubectl,
+    nodes,
     private_directory,
     run,
+    wait_until,
     write_private,
 )
 
 ANNOTATION = "provision/published"
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager", "provision")
+PROXY = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
+TENTH = {"spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "10%"}}}}
 PHASES = (("upload-config", "all"), ("bootstrap-token",), ("addon", "kube-proxy"))
 
 
@@ -61,16 +70,38 @@ def published(address):
     return config_map("kubeadm-config", address)[1].get(ANNOTATION, "") if os.path.exists(ADMIN) else ""
 
 
-def publish(config, manifest, address, digest):
-    """Run the phases, restart kube-proxy when its configuration changed, and remember the digest last."""
+def behind(address):
+    """Where kube-proxy does not run yet as published, or None. On a node that is not ready nothing starts."""
+    proxy = api_get(PROXY, address)
+    status = proxy["status"]
+    if status.get("observedGeneration") != proxy["metadata"]["generation"]:
+        return "the controller manager has not looked at kube-proxy yet"
+    new = min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+    away = sum(not is_ready(node) for node in nodes(address).values())
+    left = status["desiredNumberScheduled"] - new - away
+    return f"kube-proxy does not run as published on {left} nodes" if left > 0 else None
+
+
+def replace_proxy(address, restart, timeout):
+    """Let a tenth of kube-proxy's pods be replaced at a time, and wait until they are; raises KubeadmError."""
+    kubectl("--namespace", "kube-system", "patch", "daemonset/kube-proxy", "-p", json.dumps(TENTH), server=address)
+    if restart:
+        kubectl("--namespace", "kube-system", "rollout", "restart", "daemonset/kube-proxy", server=address)
+    said = wait_until(lambda: behind(address), timeout)
+    if said:
+        raise KubeadmError(f"after {timeout} s {said}: kubectl get pods -n kube-system -l k8s-app=kube-proxy -o wide")
+
+
+def publish(config, manifest, address, digest, timeout):
+    """Run the phases, replace kube-proxy's pods where that is needed, and remember the digest last."""
     proxy, _ = config_map("kube-proxy", address)
     with private_directory() as directory:
         path = write_private(directory, "kubeadm.yaml", config)
         for phase in PHASES:
             run("kubeadm", "init", "phase", *phase, "--config", path)
-    if proxy and proxy != config_map("kube-proxy", address)[0]:
-        kubectl("--namespace", "kube-system", "rollout", "restart", "daemonset/kube-proxy", server=address)
     kubectl(*APPLY, "-f", "-", data=manifest, server=address)
+    if proxy:  # in a new cluster there is nothing to replace
+        replace_proxy(address, proxy != config_map("kube-proxy", address)[0], timeout)
     note = f"{ANNOTATION}={digest}"
     kubectl("--namespace", "kube-system", "annotate", "--overwrite", "configmap/kubeadm-config", note, server=address)
 
@@ -83,6 +114,7 @@ def main():
             "cluster_config": {"type": "str", "required": True},
             "manifest": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
@@ -92,7 +124,7 @@ def main():
     try:
         changed = published(address) != digest
         if changed and not module.check_mode:
-            publish(module.params["config"], manifest, address, digest)
+            publish(module.params["config"], manifest, address, digest, module.params["timeout"])
     except KubeadmError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, published=digest)

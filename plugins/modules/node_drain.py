@@ -9,6 +9,8 @@ short_description: Take the pods off a node, or let pods come again
 description:
   - Runs on one control plane. Pods leave by the Eviction API, which respects disruption budgets; what blocks is tried
     again until the time is over, and then told with the budgets' names. Pods of DaemonSets and static pods stay.
+  - None is asked to leave before a controller manager leads, which takes up to 15 seconds after the former one ended.
+    Services would else go on sending requests to pods that left, and nobody would make others.
   - Pods of a node that is not ready cannot end there. They count as gone once they are asked to leave.
   - Only a node that this module cordoned is uncordoned by it (it notes that on the node). A drain that does not succeed
     uncordons the node that it cordoned.
@@ -62,9 +64,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kube_client import ApiError, KubeClient  # type: ignore[import-not-found]
-from ansible.module_utils.kubeadm import ADMIN, API_PORT, KubeadmError, kubectl, wait_until  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import ADMIN, API_PORT, KubeadmError, is_ready, kubectl, wait_until  # type: ignore[import-not-found]
 
 NOTE = "provision/cordoned"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+CLOSED = "node.kubernetes.io/unschedulable"
 MIRROR = "kubernetes.io/config.mirror"
 
 
@@ -95,11 +99,6 @@ def named(pod):
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
-def is_ready(node):
-    """Whether the node's kubelet works."""
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", []))
-
-
 class Node:
     """One node and the pods on it, as one API server sees them."""
 
@@ -108,6 +107,7 @@ class Node:
         self.client = KubeClient(ADMIN, timeout=20)
         self.client.address = (address, API_PORT)
         self.evicted, self.blocked, self.asked = [], {}, set()
+        self.known, self.led = None, False
 
     def read(self):
         """The Node object, or None when the cluster has none."""
@@ -130,6 +130,20 @@ class Node:
             "spec": {"unschedulable": True if cordoned else None},
         }
         kubectl("patch", "node", self.name, "--type", "merge", "-p", json.dumps(patch), server=self.server)
+
+    def renewed(self):
+        """When the controller manager that leads said last that it does, as it wrote it."""
+        return self.client.get(LEASE)["spec"].get("renewTime")
+
+    def is_led(self):
+        """Whether a controller manager acts on what happens to pods; once seen, it stays so.
+
+        Only one that leads renews the lease, and taints a node that was cordoned; an ended one leaves its lease behind.
+        """
+        if not self.led:
+            taints = self.client.get(f"/api/v1/nodes/{self.name}")["spec"].get("taints", [])
+            self.led = self.renewed() != self.known and any(taint["key"] == CLOSED for taint in taints)
+        return self.led
 
     def evict(self, pod):
         """Ask a pod to leave; remembers why when it may not."""
@@ -155,9 +169,13 @@ class Node:
         try:
             left = [pod for pod in self.pods() if ready or not pod["metadata"].get("deletionTimestamp")]
             self.blocked = {named(pod): "does not end" for pod in left}
-            for pod in left:
-                if pod["metadata"]["uid"] not in self.asked and not pod["metadata"].get("deletionTimestamp"):
-                    self.evict(pod)
+            going = {pod["metadata"]["uid"] for pod in left if pod["metadata"].get("deletionTimestamp")} | self.asked
+            asking = [pod for pod in left if pod["metadata"]["uid"] not in going]
+            if asking and ready and not self.is_led():
+                self.blocked = {self.name: "no controller manager leads (its log says why)"}
+                asking = []
+            for pod in asking:
+                self.evict(pod)
         except (OSError, ApiError) as error:
             return f"the API server does not answer: {error}"
         return "; ".join(f"{pod}: {reason}" for pod, reason in self.blocked.items()) or None
@@ -174,6 +192,7 @@ def drain(module, node, found):
     if module.check_mode:
         node.evicted = [named(pod) for pod in leaving]
         return fresh or bool(leaving)
+    node.known = node.renewed()
     if fresh:
         node.mark(cordoned=True)
     said = wait_until(lambda: node.look(is_ready(found)), params["timeout"], pause=0.5)

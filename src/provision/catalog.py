@@ -15,11 +15,9 @@ from typing import Any
 
 import yaml
 
+from provision import own_yaml
 from provision.errors import InvalidInput, Location
 from provision.paths import project_root
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one written in C where it is there: the catalog is read by every command."""
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -286,7 +284,7 @@ def load(path: Path | None = None) -> Catalog:
     """Reads the catalog; `path` is the project's own `group_vars/all/components.yml` by default."""
     path = path or project_root() / "group_vars" / "all" / "components.yml"
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
+        data = own_yaml.read(path)
     except (OSError, yaml.YAMLError) as error:
         raise InvalidInput(f"the catalog cannot be read: {error}", location=Location(str(path))) from error
     return Catalog(path, data)

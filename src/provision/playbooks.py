@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from provision import own_yaml
 
 
 def phases_of(playbook: Path) -> tuple[str, ...]:
     """The names of a playbook's plays, those of the playbooks it imports included, in their order."""
-    plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=_LOADER) or []  # noqa: S506
+    plays = own_yaml.read(playbook) or []
     names: list[str] = []
     for play in plays:
         imported = play.get("import_playbook") or play.get("ansible.builtin.import_playbook")

@@ -11,14 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from provision import catalog
+from provision import catalog, own_yaml
 from provision.paths import project_root
 from provision.preflight_rules import SUPPORTED
 from provision.sandbox.image import SUITE
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEAD = """# Supported systems
 
 The columns are the systems that `provision preflight` admits, by the names in their `/etc/os-release`; it refuses
@@ -146,4 +143,4 @@ def _is_declared(role: Path, system: System) -> bool:
 
 
 def _load(file: Path) -> Any:
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER) if file.exists() else None  # noqa: S506
+    return own_yaml.read(file) if file.exists() else None

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from .module_runner import ModuleRunner, load
+from .module_runner import Clock, ModuleRunner, load
+
+# module_runner, imported above, leads Ansible to the project's own module_utils, which mypy does not see.
+from ansible.module_utils import kubeadm  # isort: skip  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -16,15 +19,21 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 class Cluster:
-    """A cluster whose ConfigMaps are dictionaries; kubeadm's phases may change the one of kube-proxy."""
+    """A cluster whose ConfigMaps are dictionaries; kubeadm's phases may change the one of kube-proxy.
+
+    Each look at kube-proxy finds it new on one node more.
+    """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.module = load("kubeadm_publish")
         self.proxy, self.notes = {"config.conf": "mode: nftables"}, {"other": "note"}
         self.after: dict[str, str] = {}
         self.said: list[str] = []
+        self.new, self.nodes = 2, [True, True]
         monkeypatch.setattr(self.module, "ADMIN", str(root))
         monkeypatch.setattr(self.module, "config_map", self._config_map)
+        monkeypatch.setattr(self.module, "api_get", self._daemon_set)
+        monkeypatch.setattr(self.module, "nodes", self._nodes)
         monkeypatch.setattr(self.module, "run", self._kubeadm)
         monkeypatch.setattr(self.module, "kubectl", self._kubectl)
         monkeypatch.setattr(self.module, "write_private", lambda *_: "kubeadm.yaml")
@@ -32,12 +41,25 @@ class Cluster:
     def _config_map(self, name: str, _address: str) -> tuple[dict[str, str], dict[str, str]]:
         return (dict(self.proxy), {}) if name == "kube-proxy" else ({}, self.notes)
 
+    def _daemon_set(self, path: str, _address: str) -> dict[str, Any]:
+        assert path == self.module.PROXY
+        self.new += 1
+        counts = {"updatedNumberScheduled": self.new - 1, "numberAvailable": sum(self.nodes)}
+        counts["desiredNumberScheduled"] = len(self.nodes)
+        return {"metadata": {"generation": 2}, "status": {"observedGeneration": min(self.new, 2), **counts}}
+
+    def _nodes(self, _address: str) -> dict[str, Any]:
+        return {
+            f"w{number}": {"status": {"conditions": [{"type": "Ready", "status": str(ready)}]}}
+            for number, ready in enumerate(self.nodes)
+        }
+
     def _kubeadm(self, *words: str) -> None:
         self.said.append(" ".join(words[3:5]))
         self.proxy.update(self.after)
 
     def _kubectl(self, *words: str, **_: Any) -> None:
-        self.said.append(next(word for word in words if word in {"apply", "rollout", "annotate"}))
+        self.said.append(next(word for word in words if word in {"apply", "patch", "rollout", "annotate"}))
         if "annotate" in words:
             self.notes.update([words[-1].split("=", 1)])
 
@@ -51,7 +73,8 @@ def test_a_change_is_published_once(run: ModuleRunner, tmp_path: Path, monkeypat
     assert publish(run, cluster, check=True)["changed"]
     assert cluster.said == []
     assert publish(run, cluster)["changed"]
-    assert cluster.said == ["upload-config all", "bootstrap-token --config", "addon kube-proxy", "apply", "annotate"]
+    phases = ["upload-config all", "bootstrap-token --config", "addon kube-proxy"]
+    assert cluster.said == [*phases, "apply", "patch", "annotate"]
     assert not publish(run, cluster)["changed"]
     assert publish(run, cluster, "b", check=True)["changed"]
 
@@ -63,6 +86,31 @@ def test_kube_proxy_restarts_for_its_own_settings(
     cluster.after = {"config.conf": "mode: iptables"}
     publish(run, cluster)
     assert "rollout" in cluster.said
+
+
+def test_kube_proxy_runs_everywhere_before_it_counts_as_published(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    clock = Clock(monkeypatch, kubeadm)
+    # The third node is away, so nothing starts there.
+    cluster.new, cluster.nodes = 0, [True, True, False]
+    assert publish(run, cluster)["changed"]
+    assert clock.slept == pytest.approx(0.4)
+
+    cluster.new = -100
+    failed = publish(run, cluster, "b", timeout=3)
+    assert "the controller manager has not looked" in failed["msg"]
+    assert publish(run, cluster, "b", check=True)["changed"], "what was not waited for is not published"
+
+
+def test_in_a_new_cluster_no_kube_proxy_is_waited_for(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    cluster.proxy, cluster.new = {}, -100
+    assert publish(run, cluster)["changed"]
+    assert "patch" not in cluster.said
 
 
 def test_before_the_cluster_all_of_it_is_to_be_published(

@@ -33,6 +33,8 @@ class Cluster:
         self.module = load("node_drain")
         self.pods, self.ready = list(pods), ready
         self.held: dict[str, int] = {}
+        self.unled = 0
+        self.renewed = 0
         self.node: dict[str, Any] | None = {
             "metadata": {"name": "w1", "annotations": {}},
             "spec": {},
@@ -51,9 +53,22 @@ class Cluster:
         if "fieldSelector" in path:
             assert path.endswith("spec.nodeName%3Dw1")
             return {"items": list(self.pods)}
+        if path == self.module.LEASE:
+            self.lead()
+            return {"spec": {"renewTime": str(self.renewed)}}
         if self.node is None:
             raise self.module.ApiError(404, "HTTP 404: no such node")
         return self.node
+
+    def lead(self) -> None:
+        """What a controller manager does meanwhile, once one leads."""
+        assert self.node is not None
+        if self.unled > 0:
+            self.unled -= 1
+            return
+        self.renewed += 1
+        if "unschedulable" in self.node["spec"]:
+            self.node["spec"]["taints"] = [{"key": "node.kubernetes.io/unschedulable"}]
 
     def create(self, path: str, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -111,6 +126,25 @@ def test_pods_leave_and_those_of_the_node_itself_stay(
     assert cluster.closed == (True, True)
     again = call(run, cluster)
     assert (again["changed"], again["evicted"]) == (False, [])
+
+
+def test_no_pod_leaves_before_a_controller_manager_leads(
+    run: ModuleRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock
+) -> None:
+    cluster = Cluster(monkeypatch, tmp_path / "a", pod("web"))
+    cluster.unled = 4
+    assert call(run, cluster, timeout=5)["evicted"] == ["shop/web"]
+    assert (cluster.unled, clock.slept) == (0, 2.5)
+
+
+def test_without_a_controller_manager_nothing_is_touched(
+    run: ModuleRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster = Cluster(monkeypatch, tmp_path / "a", pod("web"))
+    cluster.unled = 99
+    result = call(run, cluster, timeout=1)
+    assert "no controller manager leads" in result["msg"]
+    assert (cluster.names, cluster.closed) == (["web"], (False, False))
 
 
 def test_a_budget_is_waited_for(run: ModuleRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
