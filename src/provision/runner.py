@@ -105,18 +105,10 @@ def environment(project: Path, strategy: Strategy) -> dict[str, str]:
         "ANSIBLE_STRATEGY": "linear",
         "PYTHONUNBUFFERED": "1",
     }
-    plugins = mitogen_plugins() if strategy == "mitogen" else None
-    if plugins is not None:
+    if strategy == "mitogen" and find_spec("ansible_mitogen"):
+        plugins = project / "plugins" / "strategy"
         chosen |= {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
     return chosen
-
-
-def mitogen_plugins() -> Path | None:
-    """Where Mitogen's strategies are; None where it is not installed."""
-    found = find_spec("ansible_mitogen")
-    if found is None or not found.submodule_search_locations:
-        return None
-    return Path(next(iter(found.submodule_search_locations))) / "plugins" / "strategy"
 
 
 @contextmanager

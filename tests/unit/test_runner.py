@@ -24,6 +24,8 @@ _PLAYBOOK = """
       no_log: true
     - name: Show a value
       ansible.builtin.copy: {content: "{{ greeting }}", dest: "%(out)s/file-{{ inventory_hostname }}", mode: "0644"}
+    - name: Tell of a process
+      ansible.builtin.command: cp --no-preserve=all /proc/self/status %(out)s/status-{{ inventory_hostname }}
 """
 _SLOW = """
 - name: Wait
@@ -71,9 +73,15 @@ def test_a_playbook_runs_and_tells_what_it_did(
 
     assert (done.code, done.interrupted) == (0, False)
     assert (tmp_path / "file-one").read_text() == "hello 'world'"
-    assert {host: tally.changed for host, tally in reducer.result().hosts.items()} == {"one": 2, "two": 2}
+    assert {host: tally.changed for host, tally in reducer.result().hosts.items()} == {"one": 3, "two": 3}
     assert "hunter2" not in str(seen)
     assert list((tmp_path / "memory").iterdir()) == []
+    own = _processors(Path("/proc/self/status"))
+    assert _processors(tmp_path / "status-one") == own, "what a task starts on this machine has all its processors"
+
+
+def _processors(status: Path) -> str:
+    return next(line for line in status.read_text().splitlines() if line.startswith("Cpus_allowed_list"))
 
 
 def test_check_mode_changes_nothing(call: runner.Invocation, tmp_path: Path) -> None:
