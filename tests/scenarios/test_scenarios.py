@@ -47,9 +47,10 @@ def reason(said: str) -> str:
 
 def run(scenario: str) -> None:
     """Run it, unless it passed with the same files; its own words are shown when it fails."""
-    where = [os.environ.get(name, "") for name in ("MOLECULE_ENGINE", "MOLECULE_INVENTORY")]
-    outcome = Passed(" ".join([scenario, *where]), inputs(scenario))
-    if outcome.reason:
+    engine = os.environ.get("MOLECULE_ENGINE", "")
+    outcome = Passed(f"{scenario} {engine}", inputs(scenario))
+    # Nothing here tells what machines of the operator's own are like now.
+    if outcome.reason and engine != "existing":
         pytest.skip(outcome.reason)
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "MOLECULE_COMMAND_BORDERS": "false"}
