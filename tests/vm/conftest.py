@@ -12,9 +12,9 @@ import pytest
 from provision import runner
 from provision.events import AnyEvent, HostFailed, HostUnreachable, Message
 from provision.paths import groups_file
-from tests.e2e.conftest import KEEP
+from tests.e2e.conftest import FULL, KEEP
 from tests.e2e.site import ROOT, Site, new_site
-from tests.passed import Passed
+from tests.passed import AGAIN, Passed
 from tests.vm import clock
 
 INVENTORY = """
@@ -38,12 +38,20 @@ OUTCOME = Passed(
 """Of all tests in this directory together."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.vm)
-            if OUTCOME.reason:
-                item.add_marker(pytest.mark.skip(reason=OUTCOME.reason))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long runs with `scripts/test --vm` too, which is there for these machines alone."""
+    if not {FULL, AGAIN} & set(os.environ):
+        long = [item for item in items if _is_ours(item) and item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    for item in filter(_is_ours, items):
+        item.add_marker(pytest.mark.vm)
+        if OUTCOME.reason:
+            item.add_marker(pytest.mark.skip(reason=OUTCOME.reason))
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return item.path.parent == Path(__file__).parent
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -51,7 +59,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
     ran = {item.originalname for item in session.items if isinstance(item, pytest.Function)}
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    all_of_them = ran == {name for name in vars(test_machines) if name.startswith("test_")}
+    tests = {name: test for name, test in vars(test_machines).items() if name.startswith("test_")}
+    long = {
+        name for name, test in tests.items() if any(mark.name == "full" for mark in getattr(test, "pytestmark", ()))
+    }
+    all_of_them = ran >= tests.keys() - long
     if exitstatus == 0 and all_of_them and not reporter.stats.get("skipped"):
         OUTCOME.note()
 
