@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -81,3 +83,11 @@ def test_a_scenario_hangs_on_its_own_files_and_on_those_of_the_roles_that_it_app
     assert all((ROOT / part).exists() for part in found), found
     kind, _, stem = name.partition("_")
     assert ({f"roles/{stem}", "roles/cluster"} if kind == "role" else {"roles", "playbooks"}) <= found
+
+
+def test_machines_whose_tests_were_only_collected_have_not_passed(project: Path) -> None:
+    """`project` leads the notes to a directory of its own."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider", "tests/vm"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "test_units_start_in_order" in done.stdout, done.stderr
+    assert not (project / "cache/tests").exists()

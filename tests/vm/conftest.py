@@ -54,17 +54,15 @@ def _is_ours(item: pytest.Item) -> bool:
     return item.path.parent == Path(__file__).parent
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note it when all of them passed, but for the long ones: those that were only collected did not."""
     from tests.vm import test_machines
 
-    ran = {item.originalname for item in session.items if isinstance(item, pytest.Function)}
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed = {report.location[2].partition("[")[0] for report in reporter.stats.get("passed", ())}
     tests = {name: test for name, test in vars(test_machines).items() if name.startswith("test_")}
-    long = {
-        name for name, test in tests.items() if any(mark.name == "full" for mark in getattr(test, "pytestmark", ()))
-    }
-    all_of_them = ran >= tests.keys() - long
-    if exitstatus == 0 and all_of_them and not reporter.stats.get("skipped"):
+    long = {name for name, test in tests.items() if "full" in {mark.name for mark in getattr(test, "pytestmark", ())}}
+    if passed >= tests.keys() - long and not {"failed", "error", "skipped"} & reporter.stats.keys():
         OUTCOME.note()
 
 
