@@ -61,6 +61,8 @@ def run(call: Invocation, on_event: Callable[[events.AnyEvent], None]) -> Finish
     def handle(record: dict[str, Any]) -> bool:
         stop.watch(record.get("pid"))
         event = events.parse(record, project)
+        if isinstance(event, events.HostStarted):
+            stop.unheeded()
         if event is not None and not (stop.asked and isinstance(event, events.Message)):
             on_event(event)
         return False  # nothing is written to disk
@@ -133,6 +135,11 @@ class _Stop:
             self._pid = pid
             if self.asked:
                 self._interrupt()
+
+    def unheeded(self) -> None:
+        """Something new has begun. A second after Ansible was told to end, that means the signal got lost in it."""
+        if self.asked and time.monotonic() > self._deadline - _GRACE + 1:
+            self._interrupt()
 
     def overdue(self) -> bool:
         """Whether ansible-runner should kill what is left."""

@@ -118,6 +118,27 @@ def test_a_signal_ends_ansible_and_then_returns(
     assert time.monotonic() - pressed[0] < 60
 
 
+def test_a_signal_that_got_lost_in_ansible_is_repeated_when_something_new_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[int] = []
+    now = [100.0]
+    monkeypatch.setattr(runner.os, "kill", lambda _pid, number: sent.append(number))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    stop = runner._Stop()
+    stop.watch(os.getpid() + 1)
+    with stop.on_signals():
+        stop.unheeded()
+        assert sent == []
+        signal.raise_signal(signal.SIGINT)
+        stop.unheeded()
+        assert sent == [signal.SIGINT], "what had begun before is told a little later"
+        now[0] += 2
+        stop.unheeded()
+    assert sent == [signal.SIGINT] * 2
+    assert not stop.overdue()
+
+
 def test_nothing_of_the_operators_ansible_settings_gets_in_the_way(
     call: runner.Invocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
