@@ -71,18 +71,11 @@ def provision(*arguments: str | Path, environment: Mapping[str, str] | None = No
 
 
 def free_network() -> str:
-    """The first three numbers of a /24 that this machine does not use: that of the examples where it is free.
-
-    Processes that run tests side by side choose from different ones.
-    """
-    worker, workers = (
-        int(os.environ.get(f"PYTEST_XDIST_{name}", default).removeprefix("gw"))
-        for name, default in (("WORKER", "0"), ("WORKER_COUNT", "1"))
-    )
+    """The first three numbers of a /24 that this machine does not use: that of the examples where it is free."""
     addresses = subprocess.run(["ip", "-oneline", "address"], capture_output=True, text=True, check=True).stdout
     # A sandbox that somebody broke off has its network still, while no node is in it.
     used = " ".join([addresses, *(known.network.subnet for known in sandbox.load_all())])
-    return next(f"10.{number}.0" for number in range(77 + worker, 100, workers) if f" 10.{number}.0." not in used)
+    return next(f"10.{number}.0" for number in range(77, 100) if f" 10.{number}.0." not in used)
 
 
 def eventually(check: Callable[[], object], *, seconds: float, every: float = 1.0) -> None:

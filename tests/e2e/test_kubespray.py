@@ -44,8 +44,8 @@ def site(bundle: None) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def interrupted(site: Site) -> int:
-    """How a run ended that was broken off while the first control planes started."""
-    return site.interrupt("cluster", "--yes", after="Run the API balancer")
+    """How a run ended that was broken off before the control planes were there, even if Ctrl-C is heeded late."""
+    return site.interrupt("cluster", "--yes", after="Prepare the hosts")
 
 
 @pytest.fixture(scope="module")
