@@ -64,7 +64,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kube_client import ApiError, KubeClient  # type: ignore[import-not-found]
-from ansible.module_utils.kubeadm import ADMIN, API_PORT, KubeadmError, is_ready, kubectl, wait_until  # type: ignore[import-not-found]
+from ansible.module_utils.kubeadm import ADMIN, API_PORT, KubeadmError, is_ready, kubectl, wait_until  # type: ignore[import-not-found]  # our own module_utils
 
 NOTE = "provision/cordoned"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"

@@ -12,9 +12,9 @@ import pytest
 from provision import runner
 from provision.events import AnyEvent, HostFailed, HostUnreachable, Message
 from provision.paths import groups_file
-from tests.e2e.conftest import FULL, KEEP
+from tests.e2e.conftest import KEEP
 from tests.e2e.site import ROOT, Site, new_site
-from tests.passed import AGAIN, Passed
+from tests.passed import Passed
 from tests.vm import clock
 
 INVENTORY = """
@@ -38,31 +38,22 @@ OUTCOME = Passed(
 """Of all tests in this directory together."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long runs with `scripts/test --vm` too, which is there for these machines alone."""
-    if not {FULL, AGAIN} & set(os.environ):
-        long = [item for item in items if _is_ours(item) and item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
-    for item in filter(_is_ours, items):
-        item.add_marker(pytest.mark.vm)
-        if OUTCOME.reason:
-            item.add_marker(pytest.mark.skip(reason=OUTCOME.reason))
-
-
-def _is_ours(item: pytest.Item) -> bool:
-    return item.path.parent == Path(__file__).parent
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.vm)
+            if OUTCOME.reason:
+                item.add_marker(pytest.mark.skip(reason=OUTCOME.reason))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Note it when all of them passed, but for the long ones: those that were only collected did not."""
+    """Note it when all of them passed: those that were only collected did not."""
     from tests.vm import test_machines
 
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     passed = {report.location[2].partition("[")[0] for report in reporter.stats.get("passed", ())}
-    tests = {name: test for name, test in vars(test_machines).items() if name.startswith("test_")}
-    long = {name for name, test in tests.items() if "full" in {mark.name for mark in getattr(test, "pytestmark", ())}}
-    if passed >= tests.keys() - long and not {"failed", "error", "skipped"} & reporter.stats.keys():
+    all_of_them = passed == {name for name in vars(test_machines) if name.startswith("test_")}
+    if all_of_them and not {"failed", "error", "skipped"} & reporter.stats.keys():
         OUTCOME.note()
 
 

@@ -133,7 +133,6 @@ def test_units_start_in_order(pair: Site, name: str) -> None:
         assert 0 < earlier <= later, order
 
 
-@pytest.mark.full
 def test_a_machine_that_lost_its_power_comes_back_with_its_disk(pair: Site, durations: dict[str, float]) -> None:
     killed = holder(pair)
     pair.run(killed, "echo kept >/var/kept && sync /var/kept")
