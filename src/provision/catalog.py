@@ -105,6 +105,7 @@ class Recipe:
     source: str
     tags: tuple[str, ...]
     staging: str
+    at_least: Mapping[str, str]
     stamp: Mapping[str, str]
 
 
@@ -250,6 +251,7 @@ class Catalog:
             source=data.get("source", ""),
             tags=tuple(data.get("tags", ())),
             staging=data.get("staging", "").format(**names),
+            at_least=data.get("at_least", {}),
             stamp={variable: value.format(**names) for variable, value in data.get("stamp", {}).items()},
         )
 

@@ -19,6 +19,7 @@ RECIPE = Recipe(
     source="",
     tags=("a", "b"),
     staging="v0.2.3",
+    at_least={"example.org/library": "v0.9.0"},
     stamp={"example.org/version.Version": "v1.2.3"},
 )
 
@@ -32,12 +33,15 @@ with (home / "calls").open("a") as log:
 if words == ["version"]:
     print("go version go1.30.1 linux/amd64")
 elif words[:2] == ["version", "-m"]:
-    print("out/thing: go1.30.1\\n\\tpath\\tx\\n\\tmod\\texample.org/thing\\tv1.2.3\\th1:x")
-    print("\\tdep\\texample.org/part\\tv0.2.3\\th1:y")
+    print("out/thing: go1.30.1\\n\\tpath\\tx\\n\\tmod\\texample.org/thing\\tv0.0.0")
+    print("\\t=>\\t./modules/example.org/thing@v1.2.3\\t(devel)\\t")
+    print("\\tdep\\texample.org/library\\tv0.9.1\\th1:y")
 elif words[0] == "env":
     print("https://proxy.example.org,direct")
 elif words[:2] == ["mod", "download"]:
-    print(json.dumps({{"GoMod": str(home / "published.mod")}}))
+    for module, version in (word.split("@") for word in words[3:]):
+        found = {{"Path": module, "Version": version, "Dir": str(home / module), "GoMod": str(home / "published.mod")}}
+        print(json.dumps(found, indent=1))
 elif (home / "broken").exists():
     sys.exit("thing.go:1: undefined: x")
 else:
@@ -81,7 +85,7 @@ def test_a_build_gives_files_and_the_modules_inside(fake: FakeGo) -> None:
     built, cached = fake.build(arch="arm64")
     assert not cached
     assert built.path("thing").read_text() == "program for arm64"
-    assert built.modules == {"example.org/part": "v0.2.3", "example.org/thing": "v1.2.3"}
+    assert built.modules == {"example.org/library": "v0.9.1", "example.org/thing": "v1.2.3"}
 
 
 def test_a_build_is_static_stamped_and_never_asks_git(fake: FakeGo) -> None:
@@ -123,11 +127,29 @@ def test_a_failed_build_leaves_no_result_and_gives_the_last_words(fake: FakeGo) 
     assert not fake.build()[1]
 
 
-def test_only_the_modules_at_exactly_zero_are_replaced(fake: FakeGo) -> None:
-    text = golang._go_mod(RECIPE, fake.go, {})
-    replaced = [line for line in text.splitlines() if line.startswith("replace")]
-    assert replaced == ["replace example.org/part => example.org/part v0.2.3"]
+def test_modules_of_one_repository_have_no_version_so_that_two_releases_share_what_is_compiled(
+    fake: FakeGo, tmp_path: Path
+) -> None:
+    def written(recipe: Recipe) -> str:
+        return golang._go_mod(recipe, fake.go, {}, tmp_path / recipe.version)
+
+    text = written(RECIPE)
+    assert "require example.org/thing v0.0.0" in text
+    assert "require example.org/library v0.9.0" in text
+    assert [line for line in text.splitlines() if line.startswith("replace")] == [
+        "replace example.org/thing => ./modules/example.org/thing@v1.2.3",
+        "replace example.org/part => ./modules/example.org/part@v0.2.3",
+    ]
+    link = tmp_path / "1.2.3/modules/example.org/part@v0.2.3"
+    assert link.readlink() == fake.home / "example.org/part"
+    newer = written(replace(RECIPE, version="1.2.4", staging="v0.2.4"))
+    assert newer.replace("1.2.4", "1.2.3").replace("0.2.4", "0.2.3") == text
+
+
+def test_a_module_with_a_repository_of_its_own_is_required_at_its_version(fake: FakeGo, tmp_path: Path) -> None:
+    text = golang._go_mod(replace(RECIPE, staging=""), fake.go, {}, tmp_path)
     assert "require example.org/thing v1.2.3" in text
+    assert "replace" not in text
 
 
 def test_an_old_go_is_not_used(fake: FakeGo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,11 @@ from provision.errors import TaskFailed
 
 _RECORD = "build.json"
 
+_NO_VERSION = "v0.0.0"
+
+_LINKS = "modules"
+"""Where a build finds modules without a version: links whose names end in the version, which the programs then tell."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -160,7 +165,7 @@ def _compile(recipe: Recipe, arch: str, go: Go, work: Path) -> None:
     if recipe.source:
         (work / recipe.source).write_text(_own_source(recipe), encoding="utf-8")
         targets = ["."]
-    (work / "go.mod").write_text(_go_mod(recipe, go, environment), encoding="utf-8")
+    (work / "go.mod").write_text(_go_mod(recipe, go, environment, work), encoding="utf-8")
     flags = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in recipe.stamp.items())])
     command: list[str | Path] = [
         go.program,
@@ -180,27 +185,54 @@ def _compile(recipe: Recipe, arch: str, go: Go, work: Path) -> None:
     programs.run(command, what=what, env=environment, cwd=work, log=work / "build.log")
 
 
-def _go_mod(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> str:
+def _go_mod(recipe: Recipe, go: Go, environment: Mapping[str, str], work: Path) -> str:
     name = recipe.name if recipe.source else f"provision.local/build/{recipe.name}"
+    # Go compiles a package again when its module's version is another one, even if its files are the same.
+    version = _NO_VERSION if recipe.staging else f"v{recipe.version}"
     lines = [f"module {name}", f"go {go.minimum}"]
-    lines += [f"require {module} v{recipe.version}" for module in recipe.modules]
+    lines += [f"require {module} {version}" for module in recipe.modules]
+    lines += [f"require {module} {least}" for module, least in recipe.at_least.items()]
     if recipe.staging:
-        lines += [
-            f"replace {module} => {module} {recipe.staging}" for module in _staged_modules(recipe, go, environment)
-        ]
+        lines += [f"replace {module} => ./{path}" for module, path in _local(recipe, go, environment, work).items()]
     return "\n".join(lines) + "\n"
 
 
-def _staged_modules(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> list[str]:
-    """The modules that the main one lists at exactly v0.0.0: they live in its repository, and are published too."""
-    wanted = f"{recipe.modules[0]}@v{recipe.version}"
-    answer = programs.run([go.program, "mod", "download", "-json", wanted], what=f"fetching {wanted}", env=environment)
-    text = Path(json.loads(answer)["GoMod"]).read_text(encoding="utf-8")
-    return re.findall(r"^\s*(?:require\s+)?(\S+) v0\.0\.0$", text, re.MULTILINE)
+def _local(recipe: Recipe, go: Go, environment: Mapping[str, str], work: Path) -> dict[str, Path]:
+    """The recipe's modules and those that live in their repository, each linked below `work`: module -> link.
+
+    The main module lists the ones of its repository at exactly v0.0.0. They are published too, and fetched with checks.
+    """
+    main = dict.fromkeys(recipe.modules, f"v{recipe.version}")
+    published = _download(main, go, environment)
+    staged = {
+        module: recipe.staging
+        for found in published.values()
+        for module in re.findall(rf"^\s*(?:require\s+)?(\S+) {_NO_VERSION}$", _text(found["GoMod"]), re.MULTILINE)
+    }
+    links = {}
+    for module, found in {**published, **_download(staged, go, environment)}.items():
+        links[module] = Path(_LINKS, f"{module}@{found['Version']}")
+        (work / links[module]).parent.mkdir(parents=True, exist_ok=True)
+        (work / links[module]).symlink_to(found["Dir"])
+    return links
+
+
+def _download(modules: Mapping[str, str], go: Go, environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What `go mod download -json` tells of each: Version, Dir, GoMod."""
+    wanted = [f"{module}@{version}" for module, version in modules.items()]
+    what = f"fetching {wanted[0]}"
+    answer = programs.run([go.program, "mod", "download", "-json", *wanted], what=what, env=environment)
+    # One object after the other, with nothing between them.
+    together = answer.replace("}\n{", "},{")
+    return {found["Path"]: found for found in json.loads(f"[{together}]")}
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
 
 
 def _modules(go: Go, directory: Path) -> dict[str, str]:
     """The modules inside the built files, which Go writes into every program."""
     text = programs.run([go.program, "version", "-m", directory], what="go version")
-    found = re.findall(r"^\t(?:dep|mod|=>)\t(\S+)\t(v\S+)", text, re.MULTILINE)
-    return dict(sorted(set(found)))
+    found = re.findall(rf"^\t(?:dep\t|mod\t|=>\t\./{_LINKS}/)(\S+)[\t@](v\S+)", text, re.MULTILINE)
+    return {module: version for module, version in sorted(set(found)) if version != _NO_VERSION}
