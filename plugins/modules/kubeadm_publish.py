@@ -42,6 +42,7 @@ published:
 import hashlib
 import json
 import os
+import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kubeadm import (  # type: ignore[import-not-found]
@@ -71,13 +72,16 @@ def published(address):
 
 
 def behind(address):
-    """Where kube-proxy does not run yet as published, or None. On a node that is not ready nothing starts."""
-    proxy = api_get(PROXY, address)
+    """Why kube-proxy does not run as published yet, or None. On a node that is not ready nothing starts."""
+    try:
+        proxy = api_get(PROXY, address)
+        away = sum(not is_ready(node) for node in nodes(address).values())
+    except KubeadmError as error:  # an API server that starts anew answers again
+        return str(error)
     status = proxy["status"]
     if status.get("observedGeneration") != proxy["metadata"]["generation"]:
         return "the controller manager has not looked at kube-proxy yet"
     new = min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
-    away = sum(not is_ready(node) for node in nodes(address).values())
     left = status["desiredNumberScheduled"] - new - away
     return f"kube-proxy does not run as published on {left} nodes" if left > 0 else None
 
@@ -92,13 +96,21 @@ def replace_proxy(address, restart, timeout):
         raise KubeadmError(f"after {timeout} s {said}: kubectl get pods -n kube-system -l k8s-app=kube-proxy -o wide")
 
 
+def forget_token(token, address):
+    """Delete the bootstrap token that kubeadm insists on making: nobody joins with it."""
+    name = f"secret/bootstrap-token-{token}"
+    kubectl("--namespace", "kube-system", "delete", "--ignore-not-found", name, server=address)
+
+
 def publish(config, manifest, address, digest, timeout):
     """Run the phases, replace kube-proxy's pods where that is needed, and remember the digest last."""
     proxy, _ = config_map("kube-proxy", address)
     with private_directory() as directory:
         path = write_private(directory, "kubeadm.yaml", config)
         for phase in PHASES:
-            run("kubeadm", "init", "phase", *phase, "--config", path)
+            said = run("kubeadm", "init", "phase", *phase, "--config", path)
+            for token in re.findall(r"Using token: ([a-z0-9]{6})\.", said):
+                forget_token(token, address)
     kubectl(*APPLY, "-f", "-", data=manifest, server=address)
     if proxy:  # in a new cluster there is nothing to replace
         replace_proxy(address, proxy != config_map("kube-proxy", address)[0], timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,28 @@ class Cluster:
             for number, ready in enumerate(self.nodes)
         }
 
-    def _kubeadm(self, *words: str) -> None:
+    def _kubeadm(self, *words: str) -> str:
         self.said.append(" ".join(words[3:5]))
         self.proxy.update(self.after)
+        return "[bootstrap-token] Using token: a1b2c3.0123456789abcdef\n" if "bootstrap-token" in words else ""
 
     def _kubectl(self, *words: str, **_: Any) -> None:
-        self.said.append(next(word for word in words if word in {"apply", "patch", "rollout", "annotate"}))
+        said = next(word for word in words if word in {"apply", "patch", "rollout", "annotate", "delete"})
+        self.said.append(f"delete {words[-1]}" if said == "delete" else said)
         if "annotate" in words:
             self.notes.update([words[-1].split("=", 1)])
+
+
+def refusing(answer: Callable[..., Any], *, times: int) -> Callable[..., Any]:
+    """Answer like this after so many refusals."""
+    left = iter(range(times))
+
+    def get(*words: str) -> Any:
+        if next(left, None) is not None:
+            raise kubeadm.KubeadmError("the API server does not answer")
+        return answer(*words)
+
+    return get
 
 
 def publish(run: ModuleRunner, cluster: Cluster, text: str = "a", **other: Any) -> dict[str, Any]:
@@ -73,8 +88,8 @@ def test_a_change_is_published_once(run: ModuleRunner, tmp_path: Path, monkeypat
     assert publish(run, cluster, check=True)["changed"]
     assert cluster.said == []
     assert publish(run, cluster)["changed"]
-    phases = ["upload-config all", "bootstrap-token --config", "addon kube-proxy"]
-    assert cluster.said == [*phases, "apply", "patch", "annotate"]
+    token = ["bootstrap-token --config", "delete secret/bootstrap-token-a1b2c3"]
+    assert cluster.said == ["upload-config all", *token, "addon kube-proxy", "apply", "patch", "annotate"]
     assert not publish(run, cluster)["changed"]
     assert publish(run, cluster, "b", check=True)["changed"]
 
@@ -102,6 +117,17 @@ def test_kube_proxy_runs_everywhere_before_it_counts_as_published(
     failed = publish(run, cluster, "b", timeout=3)
     assert "the controller manager has not looked" in failed["msg"]
     assert publish(run, cluster, "b", check=True)["changed"], "what was not waited for is not published"
+
+
+def test_an_api_server_that_starts_anew_is_waited_for(
+    run: ModuleRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    Clock(monkeypatch, kubeadm)
+    monkeypatch.setattr(cluster.module, "api_get", refusing(cluster.module.api_get, times=2))
+    assert publish(run, cluster)["changed"]
+    monkeypatch.setattr(cluster.module, "api_get", refusing(cluster.module.api_get, times=1000))
+    assert "after 3 s the API server does not answer" in publish(run, cluster, "b", timeout=3)["msg"]
 
 
 def test_in_a_new_cluster_no_kube_proxy_is_waited_for(
