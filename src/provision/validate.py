@@ -44,8 +44,9 @@ def validate(site: Path, overlay: Path | None = None, settings: Mapping[str, obj
         loaded = replace(loaded, hosts=hosts)
     problems = check(loaded)
     if overlay:
-        # A value that the sandbox replaces is used on the machines that the site is made for.
-        problems = _distinct([*problems, *_values(load(site))])
+        # What the sandbox replaces is used on the machines that the site is made for.
+        own = load(site)
+        problems = _distinct([*problems, *_values(own), *_addresses(own, loaded)])
     if problems:
         first = problems[0]
         raise InvalidInput(first.message, hint=first.hint, location=first.location, others=problems[1:])
@@ -64,6 +65,20 @@ def check(site: Site) -> tuple[InvalidInput, ...]:
 
 def _distinct(problems: Iterable[InvalidInput]) -> tuple[InvalidInput, ...]:
     return tuple({(problem.message, str(problem.location)): problem for problem in problems}.values())
+
+
+def _addresses(own: Site, overlaid: Site) -> Iterator[InvalidInput]:
+    """What is wrong with the site's own addresses, and where its sandbox has others by now."""
+    if own.control_planes:
+        yield from (*checks.addresses(own), *checks.api(own))
+    for host in own.hosts:
+        node = overlaid.host(host.name).address
+        if host.address and host.address != node:
+            yield InvalidInput(
+                f"{host.name} is at {host.address} here and at {node} in the sandbox",
+                hint="give it the old address again, or make another sandbox: `provision sandbox down`, then `up`",
+                location=host.location_of("ip", "ansible_host"),
+            )
 
 
 def require_odd_etcd(site: Site) -> None:

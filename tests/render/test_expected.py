@@ -5,6 +5,7 @@ The pages in `expected/` are made with PROVISION_EXPECTED=write, and read in the
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -106,7 +107,11 @@ def test_what_a_role_writes(name: str) -> None:
         PAGES.mkdir(exist_ok=True)
         file.write_text(made, encoding="utf-8")
     expected = file.read_text(encoding="utf-8") if file.exists() else ""
-    assert made == expected, "if that is meant: PROVISION_EXPECTED=write, and read the difference"
+    names = f"tests/render/expected/{file.name}", f"what roles/{name} writes"
+    sides = expected.splitlines(), made.splitlines()
+    if change := "\n".join(difflib.unified_diff(*sides, *names, lineterm="", n=6)):
+        again = "PROVISION_EXPECTED=write scripts/test --quick -- -k what_a_role_writes"
+        pytest.fail(f"{change}\n\nif that is meant: {again}, and read the difference", pytrace=False)
 
 
 def test_no_role_with_templates_is_forgotten() -> None:

@@ -40,9 +40,11 @@ def inputs(scenario: str) -> set[str]:
 
 
 def reason(said: str) -> str:
-    """The first failure with what led to it, and the end; between them is what the machines say about it."""
-    first = min((at for word in ("fatal: [", "\nE  ") if (at := said.find(word)) >= 0), default=len(said))
-    return f"{said[max(0, first - 3000) : first + 9000]}\n…\n{said[-8000:]}"
+    """The task or test that failed first, and the end; between them is what the machines say about it."""
+    first = min((at for word in ("fatal: [", "\nE  ") if (at := said.find(word)) >= 0), default=0)
+    began = max(said.rfind("\nTASK [", 0, first), said.rfind("\n____", 0, first), first - 3000, 0)
+    cut = began + 9000
+    return said[began:] if len(said) <= cut + 8000 else f"{said[began:cut]}\n…\n{said[-8000:]}"
 
 
 def run(scenario: str) -> None:

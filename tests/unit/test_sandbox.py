@@ -220,6 +220,19 @@ def test_a_changed_network_is_refused(engine: _Engine, site: Path) -> None:
         _up(site)
 
 
+def test_a_host_that_moved_is_refused_and_the_sandbox_goes_on(engine: _Engine, site: Path) -> None:
+    made = _up(site)
+    before = site.read_text()
+    site.write_text(before.replace("192.0.2.21", "192.0.2.29"))
+    with pytest.raises(PreflightRefused, match=r"node1 moved from 192\.0\.2\.21 to 192\.0\.2\.29") as refused:
+        _up(site)
+    assert refused.value.hint is not None
+    assert "sandbox down" in refused.value.hint
+
+    site.write_text(before)
+    assert _up(site) == made
+
+
 def test_a_network_of_another_sandbox_is_refused(engine: _Engine, site: Path, tmp_path: Path) -> None:
     made = _up(site)
     other = tmp_path / "other"

@@ -52,6 +52,7 @@ def test_a_directory_and_its_file_are_one_site(tmp_path: Path) -> None:
         (("192.0.2.11", "198.51.100.11"), "", "192.0.2.0/24, 198.51.100.0/24"),
         (("nas.example.org",), "", "site.ini:1: n1: 'nas.example.org' is not an IPv4 address"),
         (("192.0.2.1",), "", "uses 192.0.2.1"),
+        (("192.0.2.11", "192.0.2.11"), "", "site.ini:2: n2 has the address of n1, 192.0.2.11"),
         (("192.0.2.11",), "192.0.2.1", "uses 192.0.2.1"),
     ],
 )

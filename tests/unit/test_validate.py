@@ -304,12 +304,36 @@ def test_what_is_no_mistake_is_noticed(tmp_path: Path) -> None:
 def test_the_overlay_forgets_a_host_that_left_the_site(tmp_path: Path) -> None:
     overlay = tmp_path / "over" / "overlay.yml"
     overlay.parent.mkdir()
-    overlay.write_text("# Kept.\nall:\n  hosts:\n    cp1: {ip: 10.77.0.11}\n    gone: {ip: 10.77.0.29}\n")
+    overlay.write_text("# Kept.\nall:\n  hosts:\n    cp1: {ip: 192.0.2.11}\n    gone: {ip: 10.77.0.29}\n")
 
     site = validate(write_site(tmp_path), overlay)
 
     assert "gone" not in [host.name for host in site.hosts]
-    assert overlay.read_text() == "# Kept.\nall:\n  hosts:\n    cp1:\n      ip: 10.77.0.11\n"
+    assert overlay.read_text() == "# Kept.\nall:\n  hosts:\n    cp1:\n      ip: 192.0.2.11\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "vip", "says"),
+    [
+        ("192.0.2.11", "", "cp1 and node1 have the same address 192.0.2.11"),
+        ("192.0.2.10", "192.0.2.10", "cluster_vip 192.0.2.10 is the address of node1"),
+        ("192.0.2.29", "", "node1 is at 192.0.2.29 here and at 192.0.2.21 in the sandbox"),
+    ],
+)
+def test_the_sites_own_addresses_are_checked_under_those_of_its_sandbox(
+    address: str, vip: str, says: str, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "over" / "overlay.yml"
+    overlay.parent.mkdir()
+    overlay.write_text("all:\n  hosts:\n    cp1: {ip: 192.0.2.11}\n    node1: {ip: 192.0.2.21}\n")
+    site = write_site(tmp_path, f"cluster_vip={vip}")
+    assert validate(site, overlay)
+    site.write_text(site.read_text().replace("192.0.2.21", address))
+    with pytest.raises(InvalidInput) as refused:
+        validate(site, overlay)
+    told = [refused.value, *refused.value.others]
+    assert says in [problem.message for problem in told]
+    assert all(str(problem.location).startswith(str(site)) for problem in told)
 
 
 @pytest.mark.parametrize("replaced", ["{}", "{vars: {cluster_network_provider: routed}}"])

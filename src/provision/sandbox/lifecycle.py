@@ -172,15 +172,20 @@ def _image(engine: Engine, wanted: str | Path, present: Sandbox | None) -> str:
 def _refuse_change(present: Sandbox | None, wanted: Wanted, engine_name: str | None) -> None:
     if present is None:
         return
+    moved = (
+        f"{node.name} moved from {known.address} to {node.address}"
+        for node in wanted.nodes
+        if (known := present.node(node.name)) and known.address != node.address
+    )
     if present.network != wanted.network:
         change = f"the network changed from {present.network.subnet} to {wanted.network.subnet}"
     elif engine_name and engine_name != present.engine:
         change = f"it runs in {present.engine}, not in {engine_name}"
-    else:
+    elif not (change := next(moved, "")):
         return
     raise PreflightRefused(
         f"the sandbox of {wanted.site} exists and cannot follow: {change}",
-        hint=f"provision sandbox down -i {wanted.site}",
+        hint=f"undo that, or make another one: provision sandbox down -i {wanted.site}, then `up`",
     )
 
 

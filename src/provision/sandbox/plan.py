@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -30,11 +30,12 @@ def plan(site: SiteFacts, *, spare: bool = False) -> Wanted:
     """A node for each host and one /24 network around them; this machine itself takes its first address.
 
     With `spare` one node more, at the next free address.
-    Raises InvalidInput when there are no hosts, an address is none, or the addresses cannot share such a network.
+    Raises InvalidInput when there are no hosts, an address is none or that of two, or they cannot share such a network.
     """
     name = name_for(site.path)
     whole = Location(str(site.path))
     addresses = {host.name: _address(host.name, host.address, host.location) for host in site.hosts}
+    _refuse_twice(site, addresses)
     subnet = _subnet(set(addresses.values()), whole)
     reserved = {*addresses.values(), *([_address("cluster_vip", site.vip, whole)] if site.vip else [])}
     gateway = subnet[1]
@@ -71,6 +72,18 @@ def _address(name: str, address: str, location: Location) -> IPv4Address:
             hint="set ip=ADDRESS or ansible_host=ADDRESS",
             location=location,
         ) from error
+
+
+def _refuse_twice(site: SiteFacts, addresses: Mapping[str, IPv4Address]) -> None:
+    first: dict[IPv4Address, str] = {}
+    for host in site.hosts:
+        other = first.setdefault(addresses[host.name], host.name)
+        if other != host.name:
+            raise InvalidInput(
+                f"{host.name} has the address of {other}, {addresses[host.name]}",
+                hint="give each host an address of its own",
+                location=host.location,
+            )
 
 
 def _subnet(addresses: set[IPv4Address], location: Location) -> IPv4Network:
