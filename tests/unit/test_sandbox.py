@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from provision import cli, sandbox
-from provision.errors import HostUnreachable, PreflightRefused, UsageError
+from provision.errors import HostUnreachable, InvalidInput, PreflightRefused, UsageError
 from provision.sandbox import checks, lifecycle, record, server, ssh
 from provision.sandbox.engine import CONTAINER, Network, NodeSpec
 from provision.sandbox.processes import started_at
@@ -150,6 +150,17 @@ def test_down_leaves_nothing(engine: _Engine, site: Path) -> None:
     assert not made.directory.exists()
     assert not list(made.directory.parent.iterdir())
     assert sandbox.down(site) is None
+
+
+def test_a_sandbox_outlives_its_site_and_can_be_removed(engine: _Engine, site: Path) -> None:
+    made = _up(site)
+    site.unlink()
+
+    assert sandbox.down(site) is not None
+    assert not engine.nodes
+    assert not made.directory.exists()
+    with pytest.raises(InvalidInput, match="does not exist"):
+        sandbox.down(site)
 
 
 def test_a_node_that_stays_silent_leaves_a_record_that_down_can_use(

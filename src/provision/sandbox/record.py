@@ -91,8 +91,17 @@ def directory(name: str) -> Path:
 
 
 def name_for(site: Path) -> str:
-    """The name of a site's sandbox: a readable stem, and enough of the path's hash to tell equal stems apart."""
-    path = site_file(site).resolve()
+    """The name of a site's sandbox: a readable stem, and enough of the path's hash to tell equal stems apart.
+
+    Raises InvalidInput when there is no such site. One that was deleted while it has a sandbox still counts.
+    """
+    given = site.expanduser().absolute()
+    if not given.exists() and directory(_name(given.resolve())).is_dir():
+        return _name(given.resolve())
+    return _name(site_file(site).resolve())
+
+
+def _name(path: Path) -> str:
     stem = path.parent.name if path.stem in _PLAIN_STEMS else path.stem
     readable = "".join(char if char.isalnum() else "-" for char in stem.lower()).strip("-")[:20]
     return f"{readable or 'site'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
