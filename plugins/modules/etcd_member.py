@@ -58,6 +58,7 @@ from ansible.module_utils.cluster_checks import Unmet, etcd_client, etcd_health 
 from ansible.module_utils.kube_client import ApiError  # type: ignore[import-not-found]
 
 PEER_PORT = 2380
+ELECTION = ("leader changed", "no leader")
 
 
 def peer(address):
@@ -88,9 +89,20 @@ class Members:
     def call(self, path, body=None):
         return self.client.request("POST", f"/v3/{path}", body or {}, timeout=20)
 
+    def settled(self, path, body, patience=20):
+        """What etcd answers when its members agree on who leads; for calls that may be made twice."""
+        limit = time.monotonic() + patience
+        while True:
+            try:
+                return self.call(path, body)
+            except ApiError as error:
+                if not any(words in str(error) for words in ELECTION) or time.monotonic() > limit:
+                    raise
+            time.sleep(0.2)
+
     def read(self):
         """Read the list again."""
-        self.all = self.call("cluster/member/list", {"linearizable": True})["members"]
+        self.all = self.settled("cluster/member/list", {"linearizable": True})["members"]
 
     def find(self, name, address):
         """The member of that name or at that address, or None; one that never started has no name yet."""
@@ -107,7 +119,11 @@ class Members:
         status = self.call("maintenance/status")
         if status.get("leader") == member["ID"]:
             self.hand_over(member)
-        self.call("cluster/member/remove", {"ID": member["ID"]})
+        try:
+            self.settled("cluster/member/remove", {"ID": member["ID"]})
+        except ApiError as error:  # the first of two calls may have worked although its answer got lost
+            if "member not found" not in str(error):
+                raise
         self.read()
 
     def hand_over(self, member):

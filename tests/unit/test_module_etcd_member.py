@@ -19,6 +19,7 @@ class FakeEtcd:
         self.members = [self.row(number, name) for number, name in enumerate(names, 1)]
         self.leader = leader or names[0]
         self.unsynced = 0
+        self.elections: dict[str, int] = {}
         self.calls: list[str] = []
 
     @staticmethod
@@ -30,6 +31,11 @@ class FakeEtcd:
     def request(self, _method: str, path: str, body: dict[str, Any], timeout: int | None = None) -> dict[str, Any]:
         verb = path.removeprefix("/v3/")
         self.calls.append(verb)
+        if self.elections.get(verb):
+            self.elections[verb] -= 1
+            if verb == "cluster/member/remove":  # it worked, and the answer got lost
+                self.members = [row for row in self.members if row["ID"] != body["ID"]]
+            raise ApiError(503, "HTTP 503: etcdserver: leader changed")
         if verb == "cluster/member/list":
             return {"members": self.members}
         if verb == "maintenance/status":
@@ -38,6 +44,8 @@ class FakeEtcd:
             number = int(body["peerURLs"][0].rsplit(".", 1)[1].split(":")[0])
             self.members.append(self.row(number, "", isLearner=body["isLearner"]))
         if verb == "cluster/member/remove":
+            if body["ID"] not in [row["ID"] for row in self.members]:
+                raise ApiError(404, "HTTP 404: etcdserver: member not found")
             self.members = [row for row in self.members if row["ID"] != body["ID"]]
         if verb == "cluster/member/promote":
             if self.unsynced:
@@ -66,6 +74,18 @@ def test_a_new_member_comes_without_a_vote_and_learns_who_the_others_are(run: An
     assert etcd.members[-1]["isLearner"]
     expected = "m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380"
     assert result["initial_cluster"] == expected
+
+
+def test_an_election_meanwhile_is_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, member)
+    etcd = FakeEtcd("m1", "m2", "m3")
+    etcd.elections = {"cluster/member/list": 2, "cluster/member/remove": 1}
+    assert run(etcd, "removed", 2)["changed"]
+    assert [row["name"] for row in etcd.members] == ["m1", "m3"]
+
+    etcd.elections = {"cluster/member/list": 1000}
+    assert "leader changed" in run(etcd, "removed", 3)["msg"]
+    assert clock.slept > 20
 
 
 def test_check_mode_adds_nobody_and_tells_the_same(run: Any) -> None:
