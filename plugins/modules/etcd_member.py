@@ -59,6 +59,7 @@ from ansible.module_utils.kube_client import ApiError  # type: ignore[import-not
 
 PEER_PORT = 2380
 ELECTION = ("leader changed", "no leader")
+ELECTION_SECONDS = 20
 
 
 def peer(address):
@@ -89,9 +90,9 @@ class Members:
     def call(self, path, body=None):
         return self.client.request("POST", f"/v3/{path}", body or {}, timeout=20)
 
-    def settled(self, path, body, patience=20):
+    def settled(self, path, body):
         """What etcd answers when its members agree on who leads; for calls that may be made twice."""
-        limit = time.monotonic() + patience
+        limit = time.monotonic() + ELECTION_SECONDS
         while True:
             try:
                 return self.call(path, body)

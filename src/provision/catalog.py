@@ -105,7 +105,8 @@ class Recipe:
     source: str
     tags: tuple[str, ...]
     staging: str
-    at_least: Mapping[str, str]
+    libraries_of: str
+    """With `staging`: the newest release of the same minor version, whose libraries are taken: they have fixes."""
     stamp: Mapping[str, str]
 
 
@@ -251,9 +252,14 @@ class Catalog:
             source=data.get("source", ""),
             tags=tuple(data.get("tags", ())),
             staging=data.get("staging", "").format(**names),
-            at_least=data.get("at_least", {}),
+            libraries_of=self._newest_like(own) if "staging" in data else "",
             stamp={variable: value.format(**names) for variable, value in data.get("stamp", {}).items()},
         )
+
+    def _newest_like(self, version: str) -> str:
+        """The newest release of the same minor version."""
+        minor = version.rpartition(".")[0]
+        return next(known for known in self.known_versions() if known.rpartition(".")[0] == minor)
 
     @cached_property
     def distributions(self) -> tuple[Packages, ...]:

@@ -19,7 +19,7 @@ RECIPE = Recipe(
     source="",
     tags=("a", "b"),
     staging="v0.2.3",
-    at_least={"example.org/library": "v0.9.0"},
+    libraries_of="1.2.4",
     stamp={"example.org/version.Version": "v1.2.3"},
 )
 
@@ -49,6 +49,7 @@ else:
 """
 
 _PUBLISHED = """module example.org/thing
+require example.org/library v0.9.0
 require (
 \texample.org/part v0.0.0
 \texample.org/other v0.0.0-20260101000000-abcdefabcdef

@@ -95,6 +95,8 @@ def test_every_built_file_is_the_result_of_its_recipe(known: Catalog) -> None:
 def test_a_recipe_resolves_its_templates(known: Catalog) -> None:
     recipe = known.recipe("kubernetes", "1.36.4")
     assert recipe.staging == "v0.36.4"
+    assert known.recipe("kubernetes", "1.36.3").libraries_of == recipe.libraries_of == "1.36.4"
+    assert known.recipe("kubernetes", "1.35.4").libraries_of == "1.35.4"
     assert recipe.stamp["k8s.io/component-base/version.gitVersion"] == "v1.36.4"
     assert known.recipe("etcd", "1.36.4").version == known.release("1.36.4")["etcd"]
 

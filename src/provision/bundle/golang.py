@@ -191,10 +191,21 @@ def _go_mod(recipe: Recipe, go: Go, environment: Mapping[str, str], work: Path) 
     version = _NO_VERSION if recipe.staging else f"v{recipe.version}"
     lines = [f"module {name}", f"go {go.minimum}"]
     lines += [f"require {module} {version}" for module in recipe.modules]
-    lines += [f"require {module} {least}" for module, least in recipe.at_least.items()]
     if recipe.staging:
+        lines += [f"require {library} {least}" for library, least in _libraries(recipe, go, environment).items()]
         lines += [f"replace {module} => ./{path}" for module, path in _local(recipe, go, environment, work).items()]
     return "\n".join(lines) + "\n"
+
+
+def _libraries(recipe: Recipe, go: Go, environment: Mapping[str, str]) -> dict[str, str]:
+    """What `libraries_of` is made with. Two releases that are made with the same share what is compiled of it."""
+    newest = dict.fromkeys(recipe.modules, f"v{recipe.libraries_of}")
+    return {
+        module: requirement
+        for found in _download(newest, go, environment).values()
+        for module, requirement in _listed(found).items()
+        if requirement.split()[0] != _NO_VERSION
+    }
 
 
 def _local(recipe: Recipe, go: Go, environment: Mapping[str, str], work: Path) -> dict[str, Path]:
@@ -207,7 +218,8 @@ def _local(recipe: Recipe, go: Go, environment: Mapping[str, str], work: Path) -
     staged = {
         module: recipe.staging
         for found in published.values()
-        for module in re.findall(rf"^\s*(?:require\s+)?(\S+) {_NO_VERSION}$", _text(found["GoMod"]), re.MULTILINE)
+        for module, requirement in _listed(found).items()
+        if requirement == _NO_VERSION
     }
     links = {}
     for module, found in {**published, **_download(staged, go, environment)}.items():
@@ -227,8 +239,10 @@ def _download(modules: Mapping[str, str], go: Go, environment: Mapping[str, str]
     return {found["Path"]: found for found in json.loads(f"[{together}]")}
 
 
-def _text(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
+def _listed(found: Mapping[str, str]) -> dict[str, str]:
+    """What the go.mod of a downloaded module requires: module -> version, with the remark behind it."""
+    text = Path(found["GoMod"]).read_text(encoding="utf-8")
+    return dict(re.findall(r"^\s*(?:require\s+)?(\S+) (v\d.*)$", text, re.MULTILINE))
 
 
 def _modules(go: Go, directory: Path) -> dict[str, str]:
